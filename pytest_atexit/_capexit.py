@@ -1,0 +1,173 @@
+"""CapExit: what the fixtures hand out. It runs programs and remembers them until its scope ends."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from pytest_atexit import _explain
+from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._agent import Agent
+from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
+from pytest_atexit._launch._ports import Ports
+from pytest_atexit._launch._run import Run
+from pytest_atexit._launch._running import RunningProgram
+from pytest_atexit._result import ExitResult
+
+
+class Session:
+    """What all fixtures of a session share: the agent's folder, made when the first program is run."""
+
+    def __init__(self) -> None:
+        self._agent: Agent | None = None
+
+    @property
+    def agent(self) -> Agent:
+        """The agent."""
+        if self._agent is None:
+            self._agent = Agent()
+        return self._agent
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._agent is not None:
+            self._agent.close()
+            self._agent = None
+
+
+class CapExit:
+    """Runs programs in child interpreters and records what happens at their exit."""
+
+    def __init__(self, session: Session, timeout: float, linger: float) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._linger = linger
+        self._ports = Ports()
+        self._programs: list[RunningProgram] = []
+        self._folder: Path | None = None
+
+    def run(
+        self,
+        program: Program,
+        *args: object,
+        ending: object = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        stdin: Stdin = None,
+        python: str | PathLike[str] | None = None,
+        python_args: Sequence[str] = (),
+        timeout: float | None = None,
+        allow_failures: bool = False,
+        launcher: str | None = None,
+    ) -> ExitResult:
+        """Run a program to its end.
+
+        Args:
+            program: source text, a function, a path, or a list: a whole command line.
+            args: of the command line; of the function, where it is one (plain data).
+            ending: what is done behind the program's last statement, an Ending or its text.
+            env: laid over the environment; None as a value removes a name.
+            cwd: the working folder, by default that of the test.
+            stdin: what it reads, by default nothing.
+            python: another interpreter.
+            python_args: flags for it.
+            timeout: seconds, by default the configured ones.
+            allow_failures: accept handlers that raised.
+            launcher: "spawn": a fresh interpreter.
+
+        Raises:
+            LaunchError: nothing was started.
+            NotRecorded: it ran, but no agent was in it.
+            ProgramTimeout: it outlived the timeout and was killed.
+            HandlerFailed: a handler raised.
+        """
+        __tracebackhide__ = True
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        started = self._start(program, args, options, ending, launcher)
+        return started.wait(timeout, allow_failures=allow_failures)
+
+    def start(
+        self,
+        program: Program,
+        *args: object,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        stdin: Stdin = None,
+        python: str | PathLike[str] | None = None,
+        python_args: Sequence[str] = (),
+        launcher: str | None = None,
+    ) -> RunningProgram:
+        """Start a program and return at once. The arguments are those of `run`.
+
+        Raises:
+            LaunchError: nothing was started.
+        """
+        __tracebackhide__ = True
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        return self._start(program, args, options, None, launcher)
+
+    def free_port(self) -> int:
+        """Returns a port of 127.0.0.1 on which nobody listens, and which no parallel test process gets.
+
+        Raises:
+            LaunchError: there is none left.
+        """
+        return self._ports.take()
+
+    def _start(
+        self, program: Program, args: Sequence[object], options: Options, ending: object, launcher: str | None
+    ) -> RunningProgram:
+        __tracebackhide__ = True
+        if launcher not in (None, "auto", "spawn"):
+            msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
+            raise LaunchError(msg)
+        prepared = invocation(program, args, options, ending, self._new_folder())
+        run = Run(prepared, self._session.agent, options.stdin)
+        running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
+        self._programs.append(running)
+        return running
+
+    def _new_folder(self) -> Path:
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))
+            return Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
+        except OSError as error:
+            msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
+            raise LaunchError(msg) from error
+
+    # What follows is for the plugin.
+
+    def check_unattended(self) -> None:
+        """Hold programs that ended by themselves, and that nobody waited for, to the rule that handlers don't raise."""
+        __tracebackhide__ = True
+        for program in self._programs:
+            program.check_unattended()
+
+    def report(self) -> str:
+        """Returns what a failing test should show of its programs."""
+        return "\n\n".join(_explain.report(p.result) if p.result else _unfinished(p) for p in self._programs)
+
+    def close(self) -> list[str]:
+        """Leave nothing behind; returns a line for each program of which something had to be killed."""
+        lines = [
+            f"{program!r}: killed at the end of the test: {', '.join(map(str, killed))}"
+            for program in self._programs
+            if (killed := program.close())
+        ]
+        self._programs.clear()
+        self._ports.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return lines
+
+
+def _unfinished(program: RunningProgram) -> str:
+    return "\n".join(
+        [repr(program), *_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
+    )
+
+

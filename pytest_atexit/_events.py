@@ -1,0 +1,148 @@
+"""What the agent writes down: one frozen dataclass for each kind of line in the journal (docs/journal.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+class Opaque(str):
+    """Stands for a value that isn't plain data: "<module.Type>", for only the name of its type was recorded."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of a traceback."""
+
+    file: str
+    line: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception as it was recorded: type names are qualified, `bases` are those of its MRO without object."""
+
+    link: str
+    type: str
+    bases: tuple[str, ...]
+    message: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessBegan:
+    """A program began in a process, or a process was forked; `time` in nanoseconds of the monotonic clock."""
+
+    time: int
+    kind: str
+    pid: int
+    parent_pid: int
+    interpreter: int = 0
+    unrecorded: int = 0
+    python: str = ""
+    executable: str = ""
+    stdlib: str = ""
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """This process is about to fork; the child's lines begin at `address`, or nowhere (0)."""
+
+    time: int
+    address: int
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A handler was registered."""
+
+    number: int
+    time: int
+    qualname: str
+    module: str
+    home: str
+    file: str
+    line: int
+    caller: str
+    thread: str
+    args: tuple[object, ...]
+    kwargs: dict[str, object] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """Handlers were taken out, by `unregister` or, if `cleared`, by `_clear`."""
+
+    time: int
+    numbers: tuple[int, ...]
+    cleared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A handler was called. Number 0 is `atexit._run_exitfuncs` itself, called by the program."""
+
+    time: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A handler returned."""
+
+    time: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threw:
+    """The handler that was running raised: the exception first, then what it came from."""
+
+    time: int
+    exceptions: tuple[Raised, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LastCall:
+    """The program called `os._exit`, `os.execv` or `os.execve`."""
+
+    time: int
+    function: str
+    file: str
+    line: int
+    thread: str
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """From here on something could not be written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A line of a kind that this version does not know."""
+
+    text: str
+
+
+Event: TypeAlias = (
+    ProcessBegan
+    | Forked
+    | Registered
+    | Unregistered
+    | Started
+    | Ended
+    | Threw
+    | LastCall
+    | Lost
+    | Unknown
+)

@@ -1,0 +1,116 @@
+"""Turns facts into lines of text: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_atexit._handler import Handler
+    from pytest_atexit._result import ExitResult, ProcessRecord
+
+SHOWN_LINES = 30  # of stdout or stderr in a message: the last ones
+SHOWN_HANDLERS = 60  # of a timeline: the first ones
+
+
+def times(count: int) -> str:
+    """Returns "once", "twice", "3 times"."""
+    return {0: "zero times", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns "a", "a and b", "a, b and c"."""
+    *head, last = names
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def plural(count: int, noun: str) -> str:
+    """Returns "1 handler", "2 handlers"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def exit_duration(record: ProcessRecord) -> float | None:
+    """Returns the seconds of exit-time work: to the process's end, where that is known, else to the last handler's."""
+    if hasattr(record, "exit_duration"):
+        return record.exit_duration  # type: ignore[no-any-return]
+    started = [handler.started for handler in record.timeline if handler.started is not None]
+    finished = [handler.finished for handler in record.timeline if handler.finished is not None]
+    return max(finished) - min(started) if started and finished else None
+
+
+def failure(record: ProcessRecord, headline: str, expected: list[str], actual: list[str]) -> str:
+    """Returns the message of a failed assertion."""
+    return "\n".join([headline, f"  expected: {expected}", f"  actual:   {actual}", "", *story(record)])
+
+
+def known(record: ProcessRecord) -> str:
+    """Returns which handlers there were."""
+    if not record.handlers:
+        return "No handler was registered in this process."
+    return "\n".join(["Registered were:", *(f"  {h}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])])
+
+
+def story(record: ProcessRecord) -> list[str]:
+    """Returns status, reason and exit timeline of a process, and of those below it that had handlers."""
+    lines = []
+    if status := getattr(record, "status", None):
+        ending = getattr(record, "ending", None)
+        lines.append(f"status: {status}" + (f" (ended by {ending})" if ending else ""))
+    if reason := getattr(record, "reason", None):
+        lines.append(f"reason: {reason}")
+    lines += timeline(record)
+    if record.unrecorded:
+        lines.append(f"  ({plural(record.unrecorded, 'handler')} registered before the agent: not recorded)")
+    for child in getattr(record, "children", ()):
+        if child.handlers:
+            lines += ["", *timeline(child)]
+    return lines
+
+
+def timeline(record: ProcessRecord) -> list[str]:
+    """Returns the exit timeline: what was called, in order, then what was not."""
+    title = f"exit timeline of process {record.pid} ({record.role})"
+    rest = [handler for handler in record.handlers if handler.state in ("skipped", "unregistered")]
+    rows = [_row(handler) for handler in (*record.timeline, *rest)]
+    if not rows:
+        return [f"{title}: no handler was registered"]
+    shown = rows[:SHOWN_HANDLERS]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    more = [f"  … and {len(rows) - SHOWN_HANDLERS} more"] if len(rows) > SHOWN_HANDLERS else []
+    return [f"{title}:", *lines, *more, *(f"    {line}" for line in _exceptions(record))]
+
+
+def _row(handler: Handler) -> tuple[str, str, str, str, str]:
+    called = handler.state not in ("skipped", "unregistered")
+    when = f"{handler.started:.3f} s" if called and handler.started is not None else ""
+    took = f"{handler.duration * 1000:.1f} ms" if called and handler.duration is not None else ""
+    notes = [f"registered at {handler.where}"]
+    notes += ["inherited"] if handler.inherited else []
+    notes += [handler.origin] if handler.origin != "program" else []
+    return when, handler.state, str(handler), took, ", ".join(notes)
+
+
+def _exceptions(record: ProcessRecord) -> list[str]:
+    lines = []
+    for handler in record.timeline:
+        if handler.exception:
+            lines += [f"{handler.name} raised:", *handler.exception.traceback.splitlines()]
+    return lines
+
+
+def output(name: str, text: str) -> list[str]:
+    """Returns the last lines of what a program wrote, under a title; nothing if it wrote nothing."""
+    lines = text.splitlines()
+    if not lines:
+        return []
+    cut = [f"  (… {len(lines) - SHOWN_LINES} lines before)"] if len(lines) > SHOWN_LINES else []
+    return [f"{name}:", *cut, *(f"  {line}" for line in lines[-SHOWN_LINES:])]
+
+
+def report(result: ExitResult) -> str:
+    """Returns the report section of a run in a failing test."""
+    lines = [f"$ {result.command}", *story(result)]
+    if result.left_running:
+        lines.append(f"left running: {', '.join(map(str, result.left_running))}")
+    return "\n".join([*lines, *output("stdout", result.stdout), *output("stderr", result.stderr)])

@@ -1,0 +1,1 @@
+"""How a child is started, watched and ended."""

@@ -1,0 +1,210 @@
+"""What to start: a program of one of the four forms, made into a command line, an environment and a folder."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeAlias, cast
+
+from pytest_atexit._ending import Ending, as_ending, source_of
+from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._function import program_text
+
+Program: TypeAlias = "str | Callable[..., object] | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Stdin: TypeAlias = "str | bytes | IO[str] | IO[bytes] | None"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a test may say about how a program is run.
+
+    Attributes:
+        env: laid over the parent's environment; None removes a name.
+        cwd: None is the parent's.
+        stdin: empty by default, never the terminal.
+        python: another interpreter.
+        python_args: flags for it.
+    """
+
+    env: Mapping[str, str | None] | None = None
+    cwd: str | os.PathLike[str] | None = None
+    stdin: Stdin = None
+    python: str | os.PathLike[str] | None = None
+    python_args: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command line, ready to be started.
+
+    Attributes:
+        argv: the command line; its first item is a path.
+        env: the whole environment without our own variables.
+        cwd: the working folder.
+        python: the interpreter that is known to run it, or None for a command line of the user's.
+        is_python: the process itself is a Python, so it must be recorded.
+        import_paths: what is appended to the program's `sys.path`.
+        ending: a line of Python to run at the end of the main module, for a path.
+        folder: the run's folder.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    python: str | None
+    is_python: bool
+    import_paths: tuple[str, ...]
+    ending: str
+    folder: Path
+
+    @property
+    def optimize(self) -> int:
+        """The level of optimization that the flags ask for: 0, 1 or 2."""
+        flags = [arg for arg in self.argv[1:] if arg.startswith("-O")]
+        return min(2, sum(arg.count("O") for arg in flags) + (1 if self.env.get("PYTHONOPTIMIZE") else 0))
+
+    @property
+    def shell_line(self) -> str:
+        """A shell line that runs it again, without the agent."""
+        changed = {key: value for key, value in self.env.items() if os.environ.get(key) != value}
+        removed = [f"-u {shlex.quote(key)}" for key in os.environ if key not in self.env]
+        parts = [*removed, *(f"{key}={shlex.quote(value)}" for key, value in changed.items())]
+        if self.import_paths:
+            paths = os.pathsep.join(filter(None, [self.env.get("PYTHONPATH", ""), *self.import_paths]))
+            parts = [part for part in parts if not part.startswith("PYTHONPATH=")] + [f"PYTHONPATH={shlex.quote(paths)}"]
+        prefix = ["env", *parts] if parts else []
+        move = [f"cd {shlex.quote(self.cwd)} &&"] if self.cwd != os.getcwd() else []
+        return " ".join([*move, *prefix, shlex.join(self.argv)])
+
+
+def invocation(
+    program: Program, args: Sequence[object], options: Options, ending: object, folder: Path
+) -> Invocation:
+    """Returns how to start a program.
+
+    Raises:
+        LaunchError: there is no such file, folder, interpreter or ending, or a function can't travel.
+    """
+    env = {key: value for key, value in {**os.environ, **(options.env or {})}.items() if value is not None}
+    cwd = _folder(options.cwd)
+    wanted = None if ending is None else as_ending(ending)
+    if isinstance(program, (list, tuple)):
+        return _command_line(program, args, options, wanted, Invocation((), env, cwd, None, False, (), "", folder))
+    python = interpreter(options.python, env)
+    flags = tuple(options.python_args)
+    if isinstance(program, os.PathLike):
+        path = os.path.abspath(os.path.join(cwd, os.fspath(program)))
+        if not os.path.exists(path):
+            msg = f"there is no file {path}"
+            raise LaunchError(msg)
+        argv = python, *flags, path, *_texts(args)
+        return Invocation(argv, env, cwd, python, True, (), source_of(wanted) if wanted else "", folder)
+    if isinstance(program, str):
+        text, rest = textwrap.dedent(program), _texts(args)
+    elif callable(program):
+        text, rest = program_text(program, args), ()
+    else:
+        msg = f"a program is source text, a function, a path or a list, not {type(program).__name__}"
+        raise LaunchError(msg)
+    file = folder / "program.py"
+    file.write_text(with_ending(text, wanted), encoding="utf-8", errors="surrogatepass")
+    return Invocation((python, *flags, str(file), *rest), env, cwd, python, True, import_paths(), "", folder)
+
+
+def with_ending(text: str, ending: Ending | None) -> str:
+    """Returns a program that ends itself this way behind its last statement."""
+    line = source_of(ending) if ending else ""
+    return f'{text.rstrip()}\nif __name__ == "__main__":\n    {line}\n' if line else text
+
+
+def interpreter(python: str | os.PathLike[str] | None, env: Mapping[str, str]) -> str:
+    """Returns the path of an interpreter, by default our own.
+
+    Raises:
+        LaunchError: there is none.
+    """
+    if python is None:
+        return sys.executable
+    found = shutil.which(os.fspath(python), path=env.get("PATH"))
+    if found is None:
+        msg = f"there is no interpreter {os.fspath(python)!r} that can be executed"
+        raise LaunchError(msg)
+    return os.path.abspath(found)
+
+
+def import_paths() -> tuple[str, ...]:
+    """Returns what `sys.path` has beyond the interpreter's own folders: from there a test can import, too."""
+    schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    own = tuple(os.path.realpath(path) for path in schemes if path)
+    entries = dict.fromkeys(os.path.abspath(entry) for entry in sys.path)
+    return tuple(e for e in entries if os.path.isdir(e) and not os.path.realpath(e).startswith(own))
+
+
+def _command_line(
+    command: Sequence[object], args: Sequence[object], options: Options, ending: Ending | None, base: Invocation
+) -> Invocation:
+    if ending is not None:
+        msg = f"ending={str(ending)!r} can't be applied to a command line: give the program as a path, text or function"
+        raise LaunchError(msg)
+    if options.python_args:
+        msg = "python_args can't be applied to a command line: write them into it"
+        raise LaunchError(msg)
+    if not command:
+        msg = "the command line is empty"
+        raise LaunchError(msg)
+    texts = _texts([*command, *args])
+    executable = _find(texts[0], interpreter(options.python, base.env), base)
+    is_python = _runs_python(executable)
+    python = executable if is_python and Path(executable).name.startswith(("python", "pypy")) else None
+    return Invocation((executable, *texts[1:]), base.env, base.cwd, python, is_python, (), "", base.folder)
+
+
+def _find(name: str, python: str, base: Invocation) -> str:
+    """Returns the path of a command: a bare name is looked for beside the interpreter, then on PATH."""
+    if os.path.dirname(name):
+        path = os.path.join(base.cwd, name)
+        found = path if os.access(path, os.X_OK) and os.path.isfile(path) else None
+    else:
+        found = shutil.which(name, path=os.path.dirname(python)) or shutil.which(name, path=base.env.get("PATH"))
+    if found is None:
+        msg = f"there is no command {name!r} that can be executed"
+        raise LaunchError(msg)
+    return os.path.abspath(found)
+
+
+def _runs_python(executable: str) -> bool:
+    """Whether a command is Python itself or a script of Python's."""
+    if os.path.basename(os.path.realpath(executable)).startswith(("python", "pypy")):
+        return True
+    with open(executable, "rb") as file:
+        first = file.readline(256) if file.read(2) == b"#!" else b""
+    return any(os.path.basename(part).startswith((b"python", b"pypy")) for part in first.split())
+
+
+def _folder(cwd: str | os.PathLike[str] | None) -> str:
+    if cwd is None:
+        return os.getcwd()
+    path = os.path.abspath(os.fspath(cwd))
+    if not os.path.isdir(path):
+        msg = f"there is no folder {path} (cwd)"
+        raise LaunchError(msg)
+    return path
+
+
+def _texts(args: Sequence[object]) -> tuple[str, ...]:
+    """Returns command-line arguments as text."""
+    for arg in args:
+        if not isinstance(arg, (str, int, float, os.PathLike)):
+            msg = f"a command-line argument is text, a number or a path, not {type(arg).__name__}: {arg!r}"
+            raise LaunchError(msg)
+        if "\0" in str(arg):
+            msg = f"a command-line argument can't hold a NUL character: {arg!r}"
+            raise LaunchError(msg)
+    return tuple(os.fspath(cast("os.PathLike[str]", arg)) if isinstance(arg, os.PathLike) else str(arg) for arg in args)

@@ -1,0 +1,104 @@
+"""Collects what a child writes, and notices its end: one thread for each child, which nothing can block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import threading
+import time
+from typing import IO
+
+CHUNK = 1 << 16
+
+
+class Output:
+    """What a child has written so far, and how it ended.
+
+    The child is not reaped before `close`: until then its pid, and that of its process group, can be nobody else's.
+    Waiters hold `changed`; it is notified with each piece of output and with the end.
+
+    Attributes:
+        stdout: all that was read so far.
+        stderr: likewise.
+        returncode: as `Popen.returncode`, None while the child runs.
+        ended: when that was noticed, in nanoseconds of the monotonic clock.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], pidfd: int) -> None:
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.returncode: int | None = None
+        self.ended: int | None = None
+        self.changed = threading.Condition()
+        self._child = child
+        self._pidfd = pidfd
+        self._wake, self._alarm = os.pipe()
+        self._streams: dict[int, tuple[IO[bytes], bytearray]] = {}
+        for stream, into in ((child.stdout, self.stdout), (child.stderr, self.stderr)):
+            if stream is not None:
+                os.set_blocking(stream.fileno(), False)
+                self._streams[stream.fileno()] = stream, into
+        self._thread = threading.Thread(target=self._collect, name=f"pytest-atexit output of {child.pid}", daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        poll = select.poll()
+        for descriptor in (*self._streams, self._pidfd, self._wake):
+            poll.register(descriptor, select.POLLIN)
+        while self._streams or self.ended is None:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            for descriptor in ready & self._streams.keys():
+                if not self._read(descriptor):
+                    poll.unregister(descriptor)
+                    self._streams.pop(descriptor)[0].close()
+            if self._pidfd in ready:
+                poll.unregister(self._pidfd)
+                self._end()
+            if self._wake in ready:
+                return
+
+    def _read(self, descriptor: int) -> bool:
+        """Take what is there; False at the end of the file."""
+        into = self._streams[descriptor][1]
+        while True:
+            try:
+                data = os.read(descriptor, CHUNK)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            with self.changed:
+                into += data
+                self.changed.notify_all()
+
+    def _end(self) -> None:
+        ended = time.monotonic_ns()
+        for descriptor in list(self._streams):  # whoever else holds the pipes may go on writing
+            self._read(descriptor)
+        info = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        with self.changed:
+            if info is not None:
+                self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+            self.ended = ended
+            self.changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the child's end; whether it has ended."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.ended is not None, seconds)
+
+    def close(self) -> None:
+        """Stop reading, and reap the child, which must have ended."""
+        if self._alarm < 0:
+            return
+        os.close(self._alarm)
+        self._alarm = -1
+        self._thread.join()
+        self._child.wait()
+        for stream, _ in self._streams.values():
+            with contextlib.suppress(OSError):
+                stream.close()
+        os.close(self._wake)
+        os.close(self._pidfd)

@@ -1,0 +1,197 @@
+"""One run of a program: the child, its journal and its output, from the start to the last of its descendants."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pytest_atexit._errors import LaunchError
+from pytest_atexit._journal import Journal
+from pytest_atexit._launch._output import Output
+from pytest_atexit._launch._process import Process, recorded, session_members, wait_for_end
+from pytest_atexit._launch._spawn import spawn
+from pytest_atexit._records import Recorded, lives_of, records_of
+from pytest_atexit._result import ExitResult
+from pytest_atexit._status import ExitStatus
+from pytest_atexit._why import Evidence, ending_of, reason_of
+
+if TYPE_CHECKING:
+    from pytest_atexit._launch._agent import Agent
+    from pytest_atexit._launch._invocation import Invocation, Stdin
+    from pytest_atexit._replay import Life
+
+NANOSECONDS = 1e-9
+KILL_PATIENCE = 5.0  # seconds in which killed processes must be gone
+
+
+class Run:
+    """A started program.
+
+    Attributes:
+        pid: of the process that was started; it leads a session and a process group.
+        caught: signals that were sent while a signal handler for them was installed.
+        grace: seconds and signal after which it was killed, if it was.
+        grace_used: seconds from the signal of `stop` to the end.
+    """
+
+    def __init__(self, invocation: Invocation, agent: Agent, stdin: Stdin) -> None:
+        self.invocation = invocation
+        self._journal = Journal()
+        self.began = time.monotonic_ns()
+        try:
+            self._child = spawn(invocation, self._journal, agent, stdin)
+        except LaunchError:
+            self._journal.close()
+            raise
+        self.pid = self._child.pid
+        assert self._child.stderr is not None
+        self.stderr_pipe = os.readlink(f"/proc/self/fd/{self._child.stderr.fileno()}")
+        self.output = Output(self._child, os.pidfd_open(self.pid))
+        self.caught: set[int] = set()
+        self.grace: tuple[float, int] | None = None
+        self.grace_used: float | None = None
+        self._final: ExitResult | None = None
+        self._released = False
+        self._lives: list[Life] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process that was started has ended."""
+        return self.output.ended is not None
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the process that was started; after its end nothing happens."""
+        if not self.ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
+
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to its whole process group, as a terminal does."""
+        if not self.ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signum)
+
+    def lives(self) -> list[Life]:
+        """Returns what the journal tells by now."""
+        if not self._released:
+            self._lives = lives_of(self._journal)
+        return self._lives
+
+    def records(self, lives: list[Life] | None = None) -> list[Recorded]:
+        """Returns the records as of now, the main one first; none if nothing was recorded yet."""
+        found = self.lives() if lives is None else lives
+        folders = [str(self.invocation.folder), self.invocation.cwd]
+        return records_of(found, self.pid if self.invocation.is_python else None, folders)
+
+    def descendants(self, lives: list[Life] | None = None) -> list[Process]:
+        """Returns the recorded processes that still live, without the one that was started."""
+        found = self.lives() if lives is None else lives
+        moments = {life.began.pid: life.began.time for life in found if life.began.pid != self.pid}
+        return [process for pid, moment in moments.items() if (process := recorded(pid, moment))]
+
+    def processes(self, lives: list[Life]) -> list[Process]:
+        """Returns the recorded processes that still live, the one that was started included."""
+        first = [process for life in lives if life.began.pid == self.pid and (process := Process.of(self.pid))]
+        return [*dict.fromkeys(first), *self.descendants(lives)]
+
+    def await_descendants(self, seconds: float) -> None:
+        """Return when no recorded descendant lives any more, at the latest after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (alive := self.descendants()) and (left := deadline - time.monotonic()) > 0:
+            wait_for_end(alive, left)
+
+    def result(self) -> ExitResult | None:
+        """Returns the result as of now, once the main process has ended; None if that was not recorded."""
+        if self._final is not None:
+            return self._final
+        lives = self.lives()
+        records = self.records(lives)
+        left = self._left_running(lives)
+        if not records or (self.invocation.is_python and records[0].record.pid != self.pid):
+            return None
+        result = self._result(records, left)
+        if not left:
+            self._final = result
+            self._release()
+        return result
+
+    def kill_tree(self) -> list[int]:
+        """End what lives of the program and its descendants; returns the pids that had to be killed."""
+        killed: set[int] = set()
+        deadline = time.monotonic() + KILL_PATIENCE
+        while (alive := self._alive(self.lives())) and time.monotonic() < deadline:
+            for process in alive:
+                process.kill()
+                killed.add(process.pid)
+            wait_for_end(alive, 0.1)
+        self.output.wait(KILL_PATIENCE)
+        return sorted(killed)
+
+    def close(self) -> list[int]:
+        """Leave nothing behind; returns the pids that had to be killed."""
+        if self._released:
+            return []
+        killed = self.kill_tree()
+        self._release()
+        return killed
+
+    def _release(self) -> None:
+        self._released = True
+        self.output.close()
+        self._journal.close()
+
+    def _alive(self, lives: list[Life]) -> set[Process]:
+        """What lives of the program: recorded descendants wherever they went, and all members of its session."""
+        return {*self.descendants(lives), *(session_members(self.pid) if self._group_exists() else ())}
+
+    def _group_exists(self) -> bool:
+        """Whether its process group has a member. As long as it has, its number can't be anybody else's."""
+        if self.ended:
+            self._child.wait()  # reap it: a zombie would count
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # they changed their user
+            pass
+        return True
+
+    def _left_running(self, lives: list[Life]) -> list[int]:
+        return sorted(process.pid for process in self._alive(lives))
+
+    def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
+        main, others = records[0], [each.record for each in records[1:]]
+        assert self.output.returncode is not None
+        assert self.output.ended is not None
+        status = ExitStatus.from_returncode(self.output.returncode)
+        with self.output.changed:
+            stdout, stderr = bytes(self.output.stdout), bytes(self.output.stderr)
+        evidence = Evidence(
+            status=status,
+            handlers=main.record.handlers,
+            called=main.exit_calls,
+            last_calls=main.life.last_calls,
+            stderr=stderr.decode("utf-8", "replace"),
+            became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
+            caught=frozenset(self.caught),
+            grace=self.grace,
+        )
+        first = min((call.started for call in main.life.calls if call.in_exit), default=None)
+        return ExitResult(
+            **vars(main.record),
+            status=status,
+            ending=ending_of(evidence),
+            reason=reason_of(evidence),
+            stdout_bytes=stdout,
+            stderr_bytes=stderr,
+            duration=(self.output.ended - self.began) * NANOSECONDS,
+            exit_duration=None if first is None else (self.output.ended - first) * NANOSECONDS,
+            children=others,
+            left_running=left,
+            path=self.invocation.folder,
+            command=self.invocation.shell_line,
+            grace_used=self.grace_used,
+            killed_after_grace=self.grace is not None,
+        )

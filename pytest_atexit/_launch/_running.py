@@ -1,0 +1,350 @@
+"""A program that stays: waits for its readiness, and ways to end it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import inspect
+import re
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pytest_atexit import _explain
+from pytest_atexit._errors import HandlerFailed, NotRecorded, ProgramEnded, ProgramTimeout, WaitTimeout
+from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._process import SignalMasks
+from pytest_atexit._launch._stacks import stacks_of
+from pytest_atexit._status import ExitStatus, signal_name
+
+if TYPE_CHECKING:
+    from pytest_atexit._handler import Handler
+    from pytest_atexit._launch._run import Run
+    from pytest_atexit._result import ExitResult
+
+T = TypeVar("T")
+PAUSE = 0.02  # seconds between two looks at what nobody announces
+CONNECT_PATIENCE = 1.0  # seconds for one attempt to connect
+
+
+class RunningProgram:
+    """A program that was started. As a context manager, it kills what still runs when the block is left."""
+
+    def __init__(self, run: Run, *, timeout: float, linger: float) -> None:
+        self._run = run
+        self._timeout = timeout
+        self._linger = linger
+        self._result: ExitResult | None = None
+        self._judged = False
+
+    def __enter__(self) -> RunningProgram:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        if not self._run.ended:
+            self._judged = True
+            self._run.kill_tree()
+        return False
+
+    def __repr__(self) -> str:
+        state = "ended" if self._run.ended else "running"
+        return f"<RunningProgram {self.pid} {state}: {self._run.invocation.shell_line}>"
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; also the number of its process group."""
+        return self._run.pid
+
+    @property
+    def stdout(self) -> str:
+        """What it has written so far; undecodable bytes are backslash-escaped."""
+        with self._run.output.changed:
+            return self._run.output.stdout.decode("utf-8", "backslashreplace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written so far; undecodable bytes are backslash-escaped."""
+        with self._run.output.changed:
+            return self._run.output.stderr.decode("utf-8", "backslashreplace")
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """Every handler registered in the main process so far, in registration order."""
+        records = self._run.records()
+        return records[0].record.handlers if records else []
+
+    @property
+    def registered(self) -> list[str]:
+        """Their names, without those of the standard library itself and of coverage."""
+        records = self._run.records()
+        return records[0].record.registered if records else []
+
+    @property
+    def ran(self) -> list[str]:
+        """Names of the handlers of the main process that were called so far."""
+        records = self._run.records()
+        return records[0].record.ran if records else []
+
+    def wait_for_output(self, regex: str | re.Pattern[str], timeout: float | None = None) -> re.Match[str]:
+        """Wait until the pattern is found in stdout or in stderr, and return the match.
+
+        Raises:
+            WaitTimeout: it was not found in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        pattern = re.compile(regex)
+        what = f"output that matches {pattern.pattern!r}"
+        return self._until(lambda: pattern.search(self.stdout) or pattern.search(self.stderr), timeout, what)
+
+    def wait_for_port(self, port: int, host: str = "127.0.0.1", timeout: float | None = None) -> None:
+        """Wait until a TCP connection to the port is accepted.
+
+        Raises:
+            WaitTimeout: it was not in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        self._until(lambda: _accepts(host, port), timeout, f"port {port} of {host}")
+
+    def wait_for_url(self, url: str, status: int = 200, timeout: float | None = None) -> None:
+        """Wait until a GET of the address, without a proxy, gives this status.
+
+        Raises:
+            WaitTimeout: it did not in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        self._until(lambda: _status_of(url) == status, timeout, f"status {status} of {url}")
+
+    def wait_for_handlers(self, *names: str, timeout: float | None = None) -> None:
+        """Wait until handlers of these names are registered in the main process.
+
+        Raises:
+            WaitTimeout: they were not in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        what = f"the registration of {_explain.listed(names)}"
+        self._until(lambda: {*names} <= {handler.name for handler in self.handlers}, timeout, what)
+
+    def wait_for_signal_handler(self, signum: int, timeout: float | None = None) -> None:
+        """Wait until the program has a signal handler installed. The kernel is asked; the program can't tell.
+
+        Raises:
+            WaitTimeout: it had none in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        what = f"a signal handler for {signal_name(signum)}"
+        self._until(lambda: SignalMasks.of(self.pid).catches(signum), timeout, what)
+
+    def wait_for(self, predicate: Callable[..., T], timeout: float | None = None) -> T:
+        """Wait until `predicate()`, or `predicate(program)` if it takes an argument, is true, and return its value.
+
+        Raises:
+            WaitTimeout: it was not in `timeout` seconds.
+            ProgramEnded: the program ended first.
+        """
+        __tracebackhide__ = True
+        check = (lambda: predicate(self)) if _takes_argument(predicate) else predicate
+        return self._until(check, timeout, getattr(predicate, "__qualname__", "the predicate"))
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the program; after its end nothing happens, as with `Popen`."""
+        if SignalMasks.of(self.pid).catches(signum):
+            self._run.caught.add(signum)
+        else:
+            self._run.caught.discard(signum)
+        self._run.signal(signum)
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the whole process group, as a terminal does at Ctrl-C."""
+        self._run.signal_group(signal.SIGINT)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None, *, allow_failures: bool = False) -> ExitResult:
+        """Wait for the end and return the result; called again, it reads the record again.
+
+        Args:
+            timeout: seconds, None for the configured one.
+            allow_failures: accept handlers that raised.
+
+        Raises:
+            ProgramTimeout: it had not ended by then, and was killed with everything that it had started.
+            NotRecorded: there was no agent in it.
+            HandlerFailed: a handler raised.
+        """
+        __tracebackhide__ = True
+        limit = self._timeout if timeout is None else timeout
+        if not self._run.output.wait(limit):
+            self._raise_timeout(limit)
+        return self._finished(allow_failures)
+
+    def stop(
+        self, signal: int = signal.SIGTERM, grace: float = 10.0, *, allow_failures: bool = False
+    ) -> ExitResult:
+        """End it as `docker stop`, Kubernetes and systemd do: a signal and, after the grace, SIGKILL for all of it.
+
+        Args:
+            signal: the first signal.
+            grace: seconds until SIGKILL.
+            allow_failures: accept handlers that raised.
+
+        Raises:
+            NotRecorded: there was no agent in it.
+            HandlerFailed: a handler raised.
+        """
+        __tracebackhide__ = True
+        sent = time.monotonic()
+        self.send_signal(signal)
+        if not self._run.output.wait(grace):
+            self._run.grace = grace, signal
+            self._run.kill_tree()
+        self._run.grace_used = time.monotonic() - sent
+        return self._finished(allow_failures)
+
+    def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
+        """Returns the first true value of `check`, which is asked again at each output and each PAUSE."""
+        __tracebackhide__ = True
+        limit = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        changed = self._run.output.changed
+        while True:
+            ended = self._run.ended  # first: a value that came just before the end counts
+            if value := check():
+                return value
+            if ended:
+                status = ExitStatus.from_returncode(self._run.output.returncode or 0)
+                self._raise(ProgramEnded, f"the program ended ({status}) while the test waited for {what}")
+            if (left := deadline - time.monotonic()) <= 0:
+                self._raise(WaitTimeout, f"the test waited {limit:g} s for {what}, in vain")
+            with changed:
+                changed.wait(min(left, PAUSE))
+
+    def _raise(self, error: type[ProgramEnded | WaitTimeout], headline: str) -> None:
+        __tracebackhide__ = True
+        lines = [headline, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
+        raise error("\n".join(lines))
+
+    def _finished(self, allow_failures: bool) -> ExitResult:  # noqa: FBT001
+        """The result of a program that has ended."""
+        __tracebackhide__ = True
+        self._judged = True
+        self._run.await_descendants(self._linger)
+        result = self._run.result()
+        if result is None:
+            self._raise_not_recorded()
+            raise AssertionError  # not reached
+        self._result = result
+        if result.lost:
+            raise NotRecorded(f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result)
+        if not allow_failures:
+            check_failures(result)
+        return result
+
+    def _raise_not_recorded(self) -> None:
+        __tracebackhide__ = True
+        status = ExitStatus.from_returncode(self._run.output.returncode or 0)
+        lines = [
+            f"the program ran ({status}), but no agent was in it, so nothing is known of its handlers",
+            f"$ {self._run.invocation.shell_line}",
+            "The agent comes through PYTHONPATH: -S, -I, -E and a cleaned environment keep it out, and what is no",
+            "Python program can't have one.",
+            *_explain.output("stdout", self.stdout),
+            *_explain.output("stderr", self.stderr),
+        ]
+        raise NotRecorded("\n".join(lines))
+
+    def _raise_timeout(self, limit: float) -> None:
+        __tracebackhide__ = True
+        self._judged = True
+        run = self._run
+        lives = run.lives()
+        records = [each.record for each in run.records(lives)]
+        alive = run.processes(lives)
+        stacks = stacks_of(alive, run.output, run.stderr_pipe)
+        records = [each.record for each in run.records()]
+        lines = explain_hang(records, stacks, {process.pid for process in alive})
+        run.kill_tree()
+        result = self._result = run.result()
+        headline = f"the program was still running after {limit:g} s and was killed"
+        rest = [_explain.report(result)] if result else [f"$ {run.invocation.shell_line}"]
+        raise ProgramTimeout("\n".join([headline, *lines, "", *rest]), result)
+
+    # What follows is for CapExit.
+
+    def close(self) -> list[int]:
+        """End and forget what is left; returns the pids that had to be killed."""
+        return self._run.close()
+
+    def check_unattended(self) -> None:
+        """A program that ended by itself and that nobody waited for is held to the same rule.
+
+        Raises:
+            HandlerFailed: a handler raised.
+        """
+        __tracebackhide__ = True
+        if self._run.ended and not self._judged:
+            with contextlib.suppress(NotRecorded):
+                self._finished(allow_failures=False)
+
+    @property
+    def result(self) -> ExitResult | None:
+        """The latest result, if the test has asked for one."""
+        return self._result
+
+
+def check_failures(result: ExitResult) -> None:
+    """Raise HandlerFailed if a handler of the main process or of a child raised."""
+    __tracebackhide__ = True
+    failed = [(record, h) for record in (result, *result.children) for h in record.timeline if h.state == "failed"]
+    if failed:
+        names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for _, h in failed))
+        headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
+        hint = "allow_failures=True accepts that."
+        raise HandlerFailed(f"{headline}\n{hint}\n\n{_explain.report(result)}", result)
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _status_of(url: str) -> int | None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=CONNECT_PATIENCE) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _takes_argument(predicate: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(predicate).bind()
+    except TypeError:
+        return True
+    except ValueError:
+        return False
+    return False

@@ -1,0 +1,118 @@
+"""The launcher `spawn`: a fresh interpreter, started as from a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from pytest_atexit._errors import LaunchError
+
+if TYPE_CHECKING:
+    from pytest_atexit._journal import Journal
+    from pytest_atexit._launch._agent import Agent
+    from pytest_atexit._launch._invocation import Invocation, Stdin
+
+RESET = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
+
+
+def _real_popen() -> type[subprocess.Popen[bytes]]:
+    """`subprocess.Popen` itself, also where pytest-subprocess stands in for it at this moment."""
+    if getattr(subprocess.Popen, "__module__", "") == "subprocess":
+        return subprocess.Popen
+    from pytest_subprocess.process_dispatcher import ProcessDispatcher  # noqa: PLC0415, for it is slow to import
+
+    return cast("type[subprocess.Popen[bytes]]", ProcessDispatcher.built_in_popen or subprocess.Popen)
+
+
+class Child(_real_popen()):  # type: ignore[misc]
+    """A Popen that a fake installed later doesn't replace: fakes exchange `subprocess.Popen`, not its subclasses."""
+
+
+def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own.
+
+    Raises:
+        LaunchError: the system refused to start it.
+    """
+    if invocation.python:
+        agent.prepare(invocation.python, invocation.optimize)
+    with _input(stdin) as source, _clear_mask():
+        try:
+            child = cast(
+                "subprocess.Popen[bytes]",
+                Child(
+                    invocation.argv,
+                    stdin=source,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    env=_environment(invocation, journal, agent),
+                    cwd=invocation.cwd,
+                    start_new_session=True,
+                    preexec_fn=_reset if any(signal.getsignal(s) == signal.SIG_IGN for s in RESET) else None,
+                ),
+            )
+        except (OSError, ValueError) as error:
+            msg = f"{invocation.argv[0]} could not be started: {error}"
+            raise LaunchError(msg) from error
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.prlimit(child.pid, resource.RLIMIT_CORE)
+        resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, hard))
+    return child
+
+
+def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict[str, str]:
+    env = dict(invocation.env)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(agent.folder), env.get("PYTHONPATH")]))
+    env["PYTEST_ATEXIT_JOURNAL"] = journal.path
+    if invocation.import_paths:
+        env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
+    if invocation.ending:
+        env["PYTEST_ATEXIT_ENDING"] = invocation.ending
+    return env
+
+
+def _reset() -> None:
+    """In the child: an ignored signal would stay ignored, as in the background of a shell script."""
+    for signum in RESET:
+        signal.signal(signum, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _clear_mask() -> Iterator[None]:
+    """The child inherits this thread's signal mask: let it be empty."""
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _input(stdin: Stdin) -> Iterator[int | IO[Any]]:
+    """What the child reads: nothing, an open file, or data, in a pipe where it fits in and else in a file."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    if data is None:
+        yield subprocess.DEVNULL
+    elif not isinstance(data, (bytes, bytearray)):
+        yield data
+    elif len(data) > PIPE_SIZE:
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            yield file
+    else:
+        reader, writer = os.pipe()
+        try:
+            os.write(writer, data)
+            os.close(writer)
+            yield reader
+        finally:
+            os.close(reader)

@@ -1,0 +1,153 @@
+"""Makes the records of a run's processes out of its journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pytest_atexit._handler import Handler
+from pytest_atexit._journal import Journal
+from pytest_atexit._origin import origin_of, shown_path
+from pytest_atexit._replay import Call, Life, Registration, replay
+from pytest_atexit._result import ProcessRecord
+
+NANOSECONDS = 1e-9
+HELPERS = ("from multiprocessing.resource_tracker import", "from multiprocessing.forkserver import")
+WORKERS = ("--multiprocessing-fork", "from multiprocessing.spawn import")
+FORKING_MODULES = ("multiprocessing.popen_fork", "multiprocessing.forkserver", "billiard.popen_fork")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A process record, the life that it was made of, and those of its calls that belong to the interpreter's exit."""
+
+    record: ProcessRecord
+    life: Life
+    exit_calls: list[Handler]
+
+
+def lives_of(journal: Journal) -> list[Life]:
+    """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
+    lives = [life for program in journal.programs() for life in replay(program)]
+    return sorted(lives, key=lambda life: life.began.time)
+
+
+def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) -> list[Recorded]:
+    """Returns the records of processes, the main one first where there is one, then the others in start order.
+
+    Args:
+        lives: from `lives_of`.
+        main_pid: the process that was started; None if the first recorded one is the main process.
+        folders: paths below these are shown relative to them.
+    """
+    lives = list(lives)
+    numbers = _run_numbers(lives)
+    main = next((life for life in lives if main_pid in (None, life.began.pid)), None)
+    programs: list[tuple[Life, list[Life]]] = []  # with the sub-interpreters of each
+    for life in lives:
+        if life.began.interpreter:
+            owner = next((p for p in reversed(programs) if p[0].began.pid == life.began.pid), None)
+            if owner:
+                owner[1].append(life)
+                continue
+        programs.append((life, []))
+    recorded = []
+    seen: set[int] = set()
+    for life, others in programs:
+        role = "main" if life is main else _role(life, life.began.pid in seen)
+        seen.add(life.began.pid)
+        if life.fork_module == "subprocess" and not life.calls:
+            continue  # the moment between fork and exec when `preexec_fn` is used
+        recorded.append(_recorded(life, others, role, numbers, folders))
+    return sorted(recorded, key=lambda each: each.life is not main)
+
+
+def _run_numbers(lives: Iterable[Life]) -> dict[int, int]:
+    """Numbers that are unique in the run, by the identity of each registration's event."""
+    events = {id(r.event): r.event for life in lives for r in life.registrations.values()}
+    ordered = sorted(events.values(), key=lambda event: (event.time, event.number))
+    return {id(event): number for number, event in enumerate(ordered, 1)}
+
+
+def _role(life: Life, known_pid: bool) -> str:  # noqa: FBT001
+    if life.parent:
+        return "multiprocessing" if life.fork_module in FORKING_MODULES else "fork"
+    line = " ".join(life.began.argv)
+    if any(part in line for part in HELPERS):
+        return "helper"
+    if any(part in line for part in WORKERS):
+        return "multiprocessing"
+    return "exec" if known_pid else "subprocess"
+
+
+def _recorded(life: Life, others: list[Life], role: str, numbers: dict[int, int], folders: list[str]) -> Recorded:
+    origin = life
+    while origin.parent:
+        origin = origin.parent
+    stdlib = origin.began.stdlib
+    paths = [*folders, os.path.dirname(stdlib)] if stdlib else folders
+    handlers: list[Handler] = []
+    calls: list[tuple[Call, Handler]] = []
+    for each in (life, *others):
+        make = _maker(each, numbers, stdlib, paths, life.began.time)
+        handlers += [make(registration, None) for registration in each.registrations.values()]
+        calls += [(call, make(call.registration, call)) for call in each.calls if call.registration]
+    removed = [handler for each in (life, *others) for handler in _removed(each, handlers, numbers)]
+    calls.sort(key=lambda pair: pair[0].started)
+    record = ProcessRecord(
+        handlers=sorted(handlers, key=lambda handler: handler.number),
+        timeline=[handler for _, handler in calls],
+        unregistered=[handler.name for handler in removed if handler.origin not in ("stdlib", "coverage")],
+        pid=life.began.pid,
+        parent_pid=life.began.parent_pid,
+        argv=list(life.began.argv),
+        role=role,
+        unrecorded=life.began.unrecorded,
+        lost=life.lost or any(other.lost for other in others),
+    )
+    return Recorded(record, life, [handler for call, handler in calls if call.in_exit])
+
+
+def _removed(life: Life, handlers: list[Handler], numbers: dict[int, int]) -> list[Handler]:
+    known = {handler.number: handler for handler in handlers}
+    return [known[numbers[id(registration.event)]] for registration in life.removals]
+
+
+def _maker(
+    life: Life, numbers: dict[int, int], stdlib: str, folders: list[str], epoch: int
+) -> Callable[[Registration, Call | None], Handler]:
+    """Returns a function that makes the Handler of a registration or, with a call, of that call."""
+
+    def make(registration: Registration, call: Call | None) -> Handler:
+        event = registration.event
+        last = call or (registration.calls[-1] if registration.calls else None)
+        state = "unregistered" if registration.removed and not call else last.state if last else "skipped"
+        return Handler(
+            number=numbers[id(event)],
+            name=_name(event.qualname),
+            qualname=event.qualname,
+            module=event.module,
+            args=event.args,
+            kwargs=event.kwargs,
+            where=f"{shown_path(event.file, folders)}:{event.line}" if event.file else "",
+            origin=origin_of(event, stdlib),
+            kind="atexit",
+            state=state,
+            exception=last.exception if last else None,
+            started=(last.started - epoch) * NANOSECONDS if last else None,
+            finished=(last.finished - epoch) * NANOSECONDS if last and last.finished is not None else None,
+            thread=event.thread or "MainThread",
+            interpreter=life.began.interpreter,
+            inherited=registration.inherited,
+        )
+
+    return make
+
+
+def _name(qualname: str) -> str:
+    """Returns "close" for "test.<locals>.close", "partial(close)" for "partial(test.<locals>.close)"."""
+    if qualname.startswith("partial("):
+        return f"partial({_name(qualname[len('partial(') : -1])})"
+    return qualname.rpartition("<locals>.")[2]
+

@@ -1,0 +1,166 @@
+"""Replays the events of one program: what became of each handler, and of each call."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pytest_atexit._events import (
+    Ended,
+    Event,
+    LastCall,
+    Lost,
+    ProcessBegan,
+    Raised,
+    Registered,
+    Started,
+    Threw,
+    Unregistered,
+)
+from pytest_atexit._handler import HandlerException
+from pytest_atexit._journal import Program
+
+
+@dataclass(slots=True)
+class Registration:
+    """A handler as it goes through a program's life."""
+
+    event: Registered
+    inherited: bool = False
+    removed: bool = False
+    calls: list[Call] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call of a handler; `registration` is None for `atexit._run_exitfuncs` itself."""
+
+    registration: Registration | None
+    started: int
+    finished: int | None = None
+    exception: HandlerException | None = None
+    in_exit: bool = True
+
+    @property
+    def state(self) -> str:
+        """How it ended: ran, failed or unfinished."""
+        return "failed" if self.exception else "unfinished" if self.finished is None else "ran"
+
+
+@dataclass(slots=True)
+class Life:
+    """What happened to the handlers of one program in one process."""
+
+    began: ProcessBegan
+    registrations: dict[int, Registration] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    removals: list[Registration] = field(default_factory=list)
+    last_calls: list[LastCall] = field(default_factory=list)
+    lost: bool = False
+    fork_module: str = ""
+    parent: Life | None = None
+    running: list[Call] = field(default_factory=list)
+
+    def apply(self, event: Event) -> None:
+        """Take the next event in."""
+        match event:
+            case Registered():
+                self.registrations[event.number] = Registration(event)
+            case Unregistered():
+                for number in event.numbers:
+                    self._remove(self._known(number))
+            case Started():
+                self._start(event)
+            case Ended():
+                self._end(event)
+            case Threw() if self.running:
+                call = self.running.pop()
+                call.finished, call.exception = event.time, exception_of(event.exceptions)
+            case LastCall():
+                self.last_calls.append(event)
+            case Lost():
+                self.lost = True
+            case _:
+                pass
+
+    def _known(self, number: int) -> Registration:
+        """A registration of this process, or one of its parent's that a run in progress still calls."""
+        if number not in self.registrations and self.parent:
+            self.registrations[number] = Registration(self.parent._known(number).event, inherited=True)  # noqa: SLF001
+        return self.registrations[number]
+
+    def _remove(self, registration: Registration) -> None:
+        if not registration.calls and not registration.removed:  # what has been called already is no longer pending
+            registration.removed = True
+            self.removals.append(registration)
+
+    def _start(self, event: Started) -> None:
+        in_exit = not any(call.registration is None for call in self.running)
+        call = Call(self._known(event.number) if event.number else None, event.time, in_exit=in_exit)
+        self.running.append(call)
+        if call.registration:
+            call.registration.calls.append(call)
+            self.calls.append(call)
+
+    def _end(self, event: Ended) -> None:
+        for call in reversed(self.running):
+            if (call.registration.event.number if call.registration else 0) == event.number:
+                call.finished = event.time
+                self.running.remove(call)
+                return
+
+    def forked(self, began: ProcessBegan, module: str) -> Life:
+        """Returns the life of a child that is forked now: it inherits what has not been called or removed."""
+        child = Life(began, fork_module=module, parent=self)
+        for number, registration in self.registrations.items():
+            if not registration.removed and not registration.calls:
+                child.registrations[number] = Registration(registration.event, inherited=True)
+        for call in self.running:
+            inherited = Registration(call.registration.event, inherited=True) if call.registration else None
+            child.running.append(Call(inherited, call.started, in_exit=call.in_exit))
+        return child
+
+
+def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
+    """Yields the life of a program and those of the children that it forked."""
+    began = program.began
+    if began is None:
+        return
+    life = life or Life(began)
+    forks = iter(program.forks)
+    index, child = next(forks, (None, None))
+    children = []
+    for position, event in enumerate(program.events):
+        if position == index and child is not None:
+            if child.began:
+                children.append((child, life.forked(child.began, getattr(event, "module", ""))))
+            index, child = next(forks, (None, None))
+        life.apply(event)
+    yield life
+    for child, child_life in children:
+        yield from replay(child, child_life)
+
+
+def exception_of(exceptions: tuple[Raised, ...]) -> HandlerException:
+    """Returns what a handler raised, with a traceback as Python prints it."""
+    lines: list[str] = []
+    for raised in reversed(exceptions):
+        lines.append("Traceback (most recent call last):")
+        for frame in raised.frames:
+            lines.append(f'  File "{frame.file}", line {frame.line}, in {frame.name}')
+            if source := linecache.getline(frame.file, frame.line).strip():
+                lines.append(f"    {source}")
+        name = raised.type.removeprefix("builtins.")
+        lines.append(f"{name}: {raised.message}" if raised.message else name)
+        if raised.link == "cause":
+            lines += ["", "The above exception was the direct cause of the following exception:", ""]
+        elif raised.link == "context":
+            lines += ["", "During handling of the above exception, another exception occurred:", ""]
+    first = exceptions[0]
+    return HandlerException(
+        type=first.type.removeprefix("builtins."),
+        bases=tuple(base.removeprefix("builtins.") for base in first.bases),
+        message=first.message,
+        traceback="\n".join(lines),
+    )

@@ -1,0 +1,139 @@
+"""The result of a run: frozen facts, one record for each program in each process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_atexit._assertions import Assertions
+from pytest_atexit._ending import Ending
+from pytest_atexit._handler import Handler
+from pytest_atexit._status import ExitStatus
+
+HIDDEN = ("stdlib", "coverage")  # origins that the lists of names leave out
+
+
+@dataclass(frozen=True)
+class Command:
+    """An external command that the program ran while `fp=` answered for it."""
+
+    command: tuple[str, ...]
+    pid: int
+    handler: str | None
+    returncode: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRecord(Assertions):
+    """What one program in one process did. An exec begins another one, with the same `pid`.
+
+    The lists of names leave out what the standard library and coverage registered; `handlers` and `timeline` don't.
+
+    Attributes:
+        handlers: every registration, in order.
+        timeline: a Handler for each call, in call order.
+        unregistered: names taken out by `unregister` or `_clear`, once per entry, in the order of removal.
+        pid: the process.
+        parent_pid: its parent at its start.
+        argv: the whole command line, the interpreter first; empty where it was forked.
+        role: main, fork, subprocess, exec, multiprocessing or helper.
+        unrecorded: how many handlers were registered before the agent was there.
+        lost: something could not be written down, so lists may lack entries.
+    """
+
+    handlers: list[Handler]
+    timeline: list[Handler]
+    unregistered: list[str]
+    pid: int
+    parent_pid: int
+    argv: list[str]
+    role: str
+    unrecorded: int = 0
+    lost: bool = False
+
+    @property
+    def registered(self) -> list[str]:
+        """Names, in registration order."""
+        return [handler.name for handler in self.handlers if handler.origin not in HIDDEN]
+
+    @property
+    def ran(self) -> list[str]:
+        """Names of handlers that were called, in call order, failed and unfinished ones included."""
+        return self._called("ran", "failed", "unfinished")
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of handlers that raised, in call order."""
+        return self._called("failed")
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Names of handlers that were called and never returned, in call order."""
+        return self._called("unfinished")
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of handlers that were registered at the end and never called, in registration order."""
+        return [h.name for h in self.handlers if h.state == "skipped" and h.origin not in HIDDEN]
+
+    @property
+    def duplicates(self) -> dict[str, int]:
+        """How often each handler ran that ran more than once, by name."""
+        return {name: count for name, count in Counter(self.ran).items() if count > 1}
+
+    def _called(self, *states: str) -> list[str]:
+        calls = (h for h in self.timeline if h.kind == "atexit" and h.origin not in HIDDEN)
+        return [handler.name for handler in calls if handler.state in states]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitResult(ProcessRecord):
+    """How a program ended: the record of its main process, and of those below it.
+
+    Attributes:
+        status: exit code or signal.
+        ending: what really happened, as far as status and record tell, else None.
+        reason: one sentence on why handlers were skipped, "unknown" where it would be a guess, None where none were.
+        stdout_bytes: all that was written to it.
+        stderr_bytes: likewise.
+        duration: seconds from the start to the end of the main process.
+        exit_duration: seconds from its first exit-time work to its end, None if there was none.
+        children: records of the other programs and processes, in start order.
+        left_running: pids of descendants that still lived.
+        commands: external commands that were answered by `fp=`.
+        grace_used: seconds from the signal of `stop` to the end, else None.
+        killed_after_grace: `stop` had to kill it.
+        path: the run's folder.
+        command: a shell line that replays the program.
+    """
+
+    status: ExitStatus
+    ending: Ending | None
+    reason: str | None
+    stdout_bytes: bytes
+    stderr_bytes: bytes
+    duration: float
+    exit_duration: float | None
+    children: list[ProcessRecord]
+    left_running: list[int]
+    path: Path
+    command: str
+    grace_used: float | None = None
+    killed_after_grace: bool = False
+    commands: list[Command] = field(default_factory=list)
+
+    @property
+    def returncode(self) -> int:
+        """As `Popen.returncode`: the exit code, or minus the signal's number."""
+        return self.status.returncode
+
+    @property
+    def stdout(self) -> str:
+        """What the program wrote to stdout; undecodable bytes are backslash-escaped."""
+        return self.stdout_bytes.decode("utf-8", "backslashreplace")
+
+    @property
+    def stderr(self) -> str:
+        """What the program wrote to stderr; undecodable bytes are backslash-escaped."""
+        return self.stderr_bytes.decode("utf-8", "backslashreplace")

@@ -1,0 +1,112 @@
+"""How a program really ended, and why handlers were skipped, from what was observed."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_atexit._ending import SIGNALS, Ending
+from pytest_atexit._events import LastCall
+from pytest_atexit._handler import Handler
+from pytest_atexit._status import ExitStatus, signal_name
+
+UNKNOWN = "unknown"
+FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):$", re.MULTILINE)
+UNCAUGHT = 1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a process's end.
+
+    Attributes:
+        status: what the operating system reported.
+        handlers: its registrations.
+        called: its calls that belong to the interpreter's exit, not to `_run_exitfuncs` earlier.
+        last_calls: calls of `os._exit` and `os.exec*`.
+        stderr: its text.
+        became: it was replaced by another recorded program.
+        caught: signals sent by the test for which a signal handler was installed at that moment.
+        grace: the grace in seconds, if it was killed after that, and the signal sent before.
+    """
+
+    status: ExitStatus
+    handlers: Sequence[Handler]
+    called: Sequence[Handler]
+    last_calls: Sequence[LastCall]
+    stderr: str
+    became: bool
+    caught: frozenset[int]
+    grace: tuple[float, int] | None
+
+
+def ending_of(evidence: Evidence) -> Ending | None:
+    """Returns what really happened, or None where status and record don't tell."""
+    number, code = evidence.status.signal, evidence.status.code
+    if number is not None:
+        if number == signal.SIGABRT:
+            return Ending.FATAL_ERROR if FATAL.search(evidence.stderr) else Ending.ABORT
+        if number == signal.SIGSEGV:
+            return Ending.SEGFAULT
+        return next((ending for ending, known in SIGNALS.items() if known == number), None)
+    if last := _last_call(evidence):
+        return Ending.OS_EXIT if last.function == "_exit" else Ending.EXEC
+    if evidence.became:
+        return Ending.EXEC
+    if _skipped(evidence) and not evidence.called:
+        return None
+    if code == UNCAUGHT:
+        return Ending.EXCEPTION if TRACEBACK.search(evidence.stderr) else Ending.SYS_EXIT
+    return Ending.SYS_EXIT if code else Ending.RETURN
+
+
+def reason_of(evidence: Evidence) -> str | None:
+    """Returns one sentence on why handlers were skipped, or None where none were."""
+    number = evidence.status.signal
+    if number is not None and not (number == signal.SIGINT and evidence.called):
+        return _signal_reason(evidence, number)
+    if not _skipped(evidence):
+        return None
+    if last := _last_call(evidence):
+        if last.function == "_exit":
+            code = last.args[0] if last.args else ""
+            return f"os._exit({code!r}) was called at {last.file}:{last.line}: it ends the process without handlers"
+        return f"os.{last.function} replaced the program at {last.file}:{last.line}: handlers don't survive that"
+    if evidence.became:
+        return "another program replaced it: handlers don't survive an exec"
+    if evidence.called:
+        return "they were registered while handlers were already running, which is too late"
+    return UNKNOWN
+
+
+def _signal_reason(evidence: Evidence, number: int) -> str:
+    name = signal_name(number)
+    if evidence.grace:
+        seconds, first = evidence.grace
+        return f"{name} ended it, for it was still running {seconds:g} s after {signal_name(first)}"
+    if number == signal.SIGKILL:
+        return "SIGKILL ended it at once: no program can handle that"
+    if number == signal.SIGABRT:
+        fatal = FATAL.search(evidence.stderr)
+        return f"a fatal error of the interpreter: {fatal[1]}" if fatal else "SIGABRT: os.abort() or a C library's abort"
+    if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
+        return f"{name}: the process crashed"
+    if number in evidence.caught:
+        return f"{name} had its default action in the end, although a signal handler was installed when it was sent"
+    return f"{name} had its default action: no signal handler was installed"
+
+
+def _skipped(evidence: Evidence) -> bool:
+    return any(handler.state == "skipped" for handler in evidence.handlers)
+
+
+def _last_call(evidence: Evidence) -> LastCall | None:
+    """The call that ended the program: an `os._exit`, or an exec after which nothing more was seen of it."""
+    last = evidence.last_calls[-1] if evidence.last_calls else None
+    if last is None or last.function == "_exit" or evidence.became:
+        return last
+    later = [handler.started for handler in evidence.called if handler.started is not None]
+    return None if later else last

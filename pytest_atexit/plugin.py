@@ -1,0 +1,93 @@
+"""pytest's door to the package: options, marker, fixtures and hooks, which delegate."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_atexit import _settings
+
+if TYPE_CHECKING:
+    from pytest_atexit._capexit import CapExit, Session
+
+SECTION = "capexit"
+used = pytest.StashKey["list[CapExit]"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    _settings.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _settings.MARKER)
+
+
+@pytest.fixture(scope="session")
+def _atexit_session() -> Iterator[Session]:
+    from pytest_atexit._capexit import Session
+
+    session = Session()
+    yield session
+    session.close()
+
+
+def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapExit]:
+    from pytest_atexit._capexit import CapExit
+
+    node = request.node
+    settings = _settings.settings_of(request.config, node if isinstance(node, pytest.Item) else None)
+    made = CapExit(session, settings.timeout, settings.linger)
+    node.stash.setdefault(used, []).append(made)
+    yield made
+    node.stash[used].remove(made)
+    if killed := made.close():
+        node.add_report_section("teardown", SECTION, "\n".join(killed))
+
+
+@pytest.fixture
+def capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> Iterator[CapExit]:
+    """Run programs in child interpreters and assert what happened at their exit."""
+    yield from _capexit(request, _atexit_session)
+
+
+@pytest.fixture(scope="class")
+def class_capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> Iterator[CapExit]:
+    """As capexit, for the tests of a class."""
+    yield from _capexit(request, _atexit_session)
+
+
+@pytest.fixture(scope="module")
+def module_capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> Iterator[CapExit]:
+    """As capexit, for the tests of a module."""
+    yield from _capexit(request, _atexit_session)
+
+
+@pytest.fixture(scope="session")
+def session_capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> Iterator[CapExit]:
+    """As capexit, for all tests of a session."""
+    yield from _capexit(request, _atexit_session)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A program that nobody waited for is judged within the test, not as an error of its teardown."""
+    result = yield
+    for made in item.stash.get(used, []):
+        made.check_unattended()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show in a failing test what its programs did."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for node in item.listchain():
+            for made in node.stash.get(used, []):
+                if text := made.report():
+                    report.sections.append((SECTION, text))
+    return report
