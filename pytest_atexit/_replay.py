@@ -58,6 +58,7 @@ class Life:
     removals: list[Registration] = field(default_factory=list)
     last_calls: list[LastCall] = field(default_factory=list)
     lost: bool = False
+    unborn: int = 0
     fork_module: str = ""
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
@@ -133,7 +134,9 @@ def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
     children = []
     for position, event in enumerate(program.events):
         if position == index and child is not None:
-            if child.began:
+            if child.began is None:  # it has not written yet, or the fork failed
+                life.unborn += 1
+            else:
                 children.append((child, life.forked(child.began, getattr(event, "module", ""))))
             index, child = next(forks, (None, None))
         life.apply(event)

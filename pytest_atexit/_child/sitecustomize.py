@@ -20,6 +20,8 @@ from builtins import (  # early, for a program may delete them
     OSError,
     RecursionError,
     ValueError,
+    __import__,
+    any,
     bool,
     bytes,
     callable,
@@ -39,8 +41,8 @@ from builtins import (  # early, for a program may delete them
     min,
     next,
     object,
-    range,
     property,
+    range,
     repr,
     set,
     setattr,
@@ -188,6 +190,14 @@ def begin_process(kind, details=b""):
     put(b"P\t%d\t%d\t%b\t%d\t%d\t%b\n" % (FORMAT, monotonic_ns(), kind, getpid(), getppid(), details))
 
 
+def caller():
+    """The frame that called the function that asks, or None where there is none or an audit hook forbids to look."""
+    try:
+        return getframe(2)
+    except Exception:
+        return None
+
+
 def before_fork():
     """Set a part of our window aside, in which the child can write without a system call."""
     global limit
@@ -199,7 +209,7 @@ def before_fork():
         limit -= size
         reserves[get_ident()] = limit, size
         address = base + limit
-    frame = getframe(1) if getframe().f_back else None
+    frame = caller()
     put(b"F\t%d\t%d\t%d\n" % (monotonic_ns(), address, interned(frame and dict.get(frame.f_globals, "__name__"))))
 
 
@@ -412,11 +422,11 @@ def register(frame, handler, args, kwargs):
 
 def chain(number, handler, args, kwargs):
     """An iterator: drawing an item writes the start, calls the handler and writes the end, all in C."""
-    if kwargs:
-        # 1. starmap has no keyword arguments; 2. a partial of a partial would take its insides out.
+    if kwargs:  # starmap has none, and a partial of a partial would take its insides out
         owner = next((cls for cls in mro_of(type(handler)) if "__call__" in dict_of(cls)), None)
-        inner = (owner.__call__, handler) if owner is not None and type_name(owner) == "functools.partial" else (handler,)
-        call = starmap(partial(*inner, *args, **kwargs), nothing)
+        if owner is not None and type_name(owner) == "functools.partial":
+            handler = Method(owner.__call__, handler)
+        call = starmap(partial(handler, *args, **kwargs), nothing)
     else:
         call = starmap(handler, repeat(args) if args else nothing)
     stamp = map(Builtin.__call__, out, repeat(b"%d\n" % number))
@@ -516,7 +526,7 @@ def define_calls():
         def __new__(cls, /, *args, **kwargs):
             if args and callable(args[0]):
                 try:
-                    register(getframe().f_back, args[0], args[1:], kwargs)
+                    register(caller(), args[0], args[1:], kwargs)
                     return args[0]
                 except RecursionError:  # the real one needs less of the stack
                     put(b"L\n")
@@ -548,7 +558,7 @@ def define_calls():
         __slots__ = ()
 
         def __new__(cls, function, /, *args, **kwargs):
-            last_call(getframe().f_back, function.__name__, args)
+            last_call(caller(), function.__name__, args)
             self = object.__new__(cls)
             self.finish = Builtin.__call__
             return self

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_atexit._replay import Life
 
 NANOSECONDS = 1e-9
+PAUSE = 0.01  # seconds between two looks for a child that was forked just now
 KILL_PATIENCE = 5.0  # seconds in which killed processes must be gone
 
 
@@ -99,8 +100,13 @@ class Run:
     def await_descendants(self, seconds: float) -> None:
         """Return when no recorded descendant lives any more, at the latest after so many seconds."""
         deadline = time.monotonic() + seconds
-        while (alive := self.descendants()) and (left := deadline - time.monotonic()) > 0:
-            wait_for_end(alive, left)
+        while (left := deadline - time.monotonic()) > 0:
+            lives = self.lives()
+            alive = self.descendants(lives)
+            unborn = any(life.unborn for life in lives) and self._group_exists()
+            if not alive and not unborn:
+                return
+            wait_for_end(alive, PAUSE if unborn else left)
 
     def result(self) -> ExitResult | None:
         """Returns the result as of now, once the main process has ended; None if that was not recorded."""
