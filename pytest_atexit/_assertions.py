@@ -165,13 +165,17 @@ class Assertions:
         if not names:
             msg = "name the handlers to check"
             raise ValueError(msg)
-        handlers: list[Handler] = [h for record in records or [self._record] for h in (*record.handlers, *record.timeline)]
+        handlers: list[Handler] = [
+            h for record in records or [self._record] for h in (*record.handlers, *record.timeline)
+        ]
         known = dict.fromkeys(handler.name for handler in handlers)
         for name in names:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise UnknownHandler(f"no handler named {name!r} was ever registered.{hint}\n{_explain.known(self._record)}")
+                raise UnknownHandler(
+                    f"no handler named {name!r} was ever registered.{hint}\n{_explain.known(self._record)}"
+                )
 
     def _check_ending(self, by: Ending | signal.Signals | int | str) -> None:
         __tracebackhide__ = True
@@ -181,7 +185,7 @@ class Assertions:
         try:
             wanted: object = as_ending(by)
         except LaunchError:
-            number = signal.Signals[by].value if by in signal.Signals.__members__ else by
+            number = signal.Signals[by].value if isinstance(by, str) and by in signal.Signals.__members__ else by
             if not isinstance(number, int):
                 raise
             wanted = signal_name(number)
@@ -189,7 +193,9 @@ class Assertions:
         else:
             actual = result.ending
         if actual != wanted:
-            self._fail(f"the program did not end by {wanted}", [str(wanted)], [f"{actual or 'unknown'} ({result.status})"])
+            self._fail(
+                f"the program did not end by {wanted}", [str(wanted)], [f"{actual or 'unknown'} ({result.status})"]
+            )
 
     def _fail(self, headline: str, expected: Iterable[str], actual: Iterable[str]) -> NoReturn:
         __tracebackhide__ = True

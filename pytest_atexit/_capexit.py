@@ -169,5 +169,3 @@ def _unfinished(program: RunningProgram) -> str:
     return "\n".join(
         [repr(program), *_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
     )
-
-

@@ -36,7 +36,8 @@ class Ending(str, Enum):
     def __str__(self) -> str:
         return self.value
 
-    __format__ = str.__format__
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
 
 
 def _folded(text: str) -> str:
@@ -74,7 +75,7 @@ _SOURCE = {
     Ending.ABORT: "__import__('os').abort()",
     Ending.SEGFAULT: "__import__('faulthandler')._read_null()",
     Ending.FATAL_ERROR: "__import__('ctypes').pythonapi.Py_FatalError(b\"ending='fatal error'\")",
-    Ending.EXEC: "__import__('os').execv(__import__('sys').executable, [__import__('sys').executable, '-I', '-S', '-c', ''])",
+    Ending.EXEC: "import os, sys; os.execv(sys.executable, [sys.executable, '-I', '-S', '-c', ''])",
 }
 
 

@@ -135,14 +135,5 @@ class Unknown:
 
 
 Event: TypeAlias = (
-    ProcessBegan
-    | Forked
-    | Registered
-    | Unregistered
-    | Started
-    | Ended
-    | Threw
-    | LastCall
-    | Lost
-    | Unknown
+    ProcessBegan | Forked | Registered | Unregistered | Started | Ended | Threw | LastCall | Lost | Unknown
 )

@@ -47,7 +47,9 @@ def known(record: ProcessRecord) -> str:
     """Returns which handlers there were."""
     if not record.handlers:
         return "No handler was registered in this process."
-    return "\n".join(["Registered were:", *(f"  {h}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])])
+    return "\n".join(
+        ["Registered were:", *(f"  {h}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])]
+    )
 
 
 def story(record: ProcessRecord) -> list[str]:
@@ -76,7 +78,9 @@ def timeline(record: ProcessRecord) -> list[str]:
         return [f"{title}: no handler was registered"]
     shown = rows[:SHOWN_HANDLERS]
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
-    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown
+    ]
     more = [f"  … and {len(rows) - SHOWN_HANDLERS} more"] if len(rows) > SHOWN_HANDLERS else []
     return [f"{title}:", *lines, *more, *(f"    {line}" for line in _exceptions(record))]
 

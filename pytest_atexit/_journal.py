@@ -40,7 +40,7 @@ CONTAINERS: dict[str, Callable[[list[object]], object]] = {"t": tuple, "l": list
 
 @dataclass
 class Program:
-    """What one program in one process wrote: its events in order, and the children that it forked at an index of them."""
+    """What one program in one process wrote: its events in order, and the children forked at an index of them."""
 
     events: list[Event] = field(default_factory=list)
     forks: list[tuple[int, Program]] = field(default_factory=list)

@@ -150,4 +150,3 @@ def _name(qualname: str) -> str:
     if qualname.startswith("partial("):
         return f"partial({_name(qualname[len('partial(') : -1])})"
     return qualname.rpartition("<locals>.")[2]
-

@@ -34,7 +34,9 @@ def add_options(parser: pytest.Parser) -> None:
     """Register `--atexit-X` and the ini option `atexit_X` for each option."""
     group = parser.getgroup("atexit", "pytest-atexit")
     for name, (default, text) in OPTIONS.items():
-        group.addoption(f"--atexit-{name}", dest=f"atexit_{name}", metavar="SECONDS", help=f"{text} (default: {default:g})")
+        group.addoption(
+            f"--atexit-{name}", dest=f"atexit_{name}", metavar="SECONDS", help=f"{text} (default: {default:g})"
+        )
         parser.addini(f"atexit_{name}", f"{text} (default: {default:g})")
 
 
@@ -47,7 +49,9 @@ def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | No
     marked: dict[str, object] = {}
     for mark in reversed(list(node.iter_markers("atexit")) if node else []):
         if mark.args or not mark.kwargs.keys() <= OPTIONS.keys():
-            msg = f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in OPTIONS)}, not {mark.args or mark.kwargs}"
+            msg = (
+                f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in OPTIONS)}, not {mark.args or mark.kwargs}"
+            )
             raise pytest.UsageError(msg)
         marked |= mark.kwargs
     return Settings(**{name: _seconds(name, _value(config, name, marked)) for name in OPTIONS})

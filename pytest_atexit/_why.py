@@ -31,6 +31,7 @@ class Evidence:
         became: it was replaced by another recorded program.
         caught: signals sent by the test for which a signal handler was installed at that moment.
         grace: the grace in seconds, if it was killed after that, and the signal sent before.
+        overran: the timeout in seconds, if it was killed after that.
     """
 
     status: ExitStatus
@@ -41,6 +42,7 @@ class Evidence:
     became: bool
     caught: frozenset[int]
     grace: tuple[float, int] | None
+    overran: float | None
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
@@ -87,11 +89,15 @@ def _signal_reason(evidence: Evidence, number: int) -> str:
     if evidence.grace:
         seconds, first = evidence.grace
         return f"{name} ended it, for it was still running {seconds:g} s after {signal_name(first)}"
+    if evidence.overran is not None:
+        return f"it was killed, for it was still running after {evidence.overran:g} s"
     if number == signal.SIGKILL:
         return "SIGKILL ended it at once: no program can handle that"
     if number == signal.SIGABRT:
         fatal = FATAL.search(evidence.stderr)
-        return f"a fatal error of the interpreter: {fatal[1]}" if fatal else "SIGABRT: os.abort() or a C library's abort"
+        return (
+            f"a fatal error of the interpreter: {fatal[1]}" if fatal else "SIGABRT: os.abort() or a C library's abort"
+        )
     if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
         return f"{name}: the process crashed"
     if number in evidence.caught:

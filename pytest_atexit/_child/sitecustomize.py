@@ -11,8 +11,12 @@ imports nothing, for by then the program may watch that (audit hooks), forbid it
 chroot); the one exception is a journal whose mapped part is full.
 """
 
+import _imp
 import os
 import sys
+from _codecs import unicode_escape_encode
+from _thread import allocate_lock, get_ident
+from _weakref import ref
 from builtins import (  # early, for a program may delete them
     BaseException,
     Exception,
@@ -54,11 +58,6 @@ from builtins import (  # early, for a program may delete them
 )
 from time import monotonic_ns
 
-import _imp
-from _codecs import unicode_escape_encode
-from _thread import allocate_lock, get_ident
-from _weakref import ref
-
 FORMAT = 1
 PROCESS_BITS = 40  # of the journal's addresses for each pid …
 PROGRAM_BITS = 32  # … and for each program in it: a process that execs begins another one
@@ -73,7 +72,10 @@ DEEP = 5  # levels of containers and of chained exceptions are recorded
 
 Function, Method, Builtin, ModuleSpec = type(os.fsencode), type(os.environ.get), type(len), type(sys.__spec__)
 SlotWrapper = type(object.__str__)
-C_ATTRIBUTES = type(Function.__code__), type(Function.__globals__)  # what attributes stored in C look like
+C_ATTRIBUTES = (
+    type(Function.__dict__["__code__"]),
+    type(Function.__dict__["__globals__"]),
+)  # what attributes stored in C look like
 get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
     BaseException.__dict__[name].__get__
     for name in ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
@@ -91,7 +93,7 @@ create_builtin, exec_builtin = _imp.create_builtin, _imp.exec_builtin
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
 path = os.environ.get("PYTEST_ATEXIT_JOURNAL")
-areas = []  # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
+areas = []  # type: ignore[var-annotated]   # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains below, so that it can be exchanged
 limit = 0  # the end of what is ours in the current mapping
 base = 0  # the journal's address of the current mapping
@@ -100,9 +102,9 @@ live = 0  # handlers that may still be called, each of which needs room for its 
 lost = False  # a line could not be written
 growing = allocate_lock()
 main_thread = get_ident()
-known = {}  # numbers of strings that lines refer to
+known = {}  # type: ignore[var-annotated]   # numbers of strings that lines refer to
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
-reserves = {}  # by thread: where the child that it is about to fork will write
+reserves = {}  # type: ignore[var-annotated]   # by thread: where the child that it is about to fork will write
 
 
 def mapped(length):
@@ -383,7 +385,10 @@ def thread_name():
 
 def last_call(frame, name, args):
     try:
-        put(b"X\t%d\t%b\t%d\t%d\t%d\t%b\t%b\n" % (monotonic_ns(), escape(name), *where(frame), escape(thread_name()), encoded(args)))
+        put(
+            b"X\t%d\t%b\t%d\t%d\t%d\t%b\t%b\n"
+            % (monotonic_ns(), escape(name), *where(frame), escape(thread_name()), encoded(args))
+        )
     except Exception:
         pass
 
@@ -513,8 +518,11 @@ def define_calls():
     Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
 
     class Call:
-        """A call that leaves no frame of ours in a traceback: `__new__` does the work and returns its result, or a
-        Call, whose `__init__` the interpreter calls next with the same arguments: `finish`, which raises in C."""
+        """A call that leaves no frame of ours in a traceback.
+
+        `__new__` does the work and returns its result; or else a Call, whose `__init__` the interpreter calls next with
+        the same arguments: that is `finish`, which raises in C.
+        """
 
         __slots__ = ("finish",)
 
@@ -729,4 +737,4 @@ if __file__.rpartition(os.sep)[0] in sys.path:
     sys.path.remove(__file__.rpartition(os.sep)[0])
 sys.path_importer_cache.pop(__file__.rpartition(os.sep)[0], None)
 del sys.modules["sitecustomize"]
-import sitecustomize
+import sitecustomize  # type: ignore[import-not-found]  # noqa: F401

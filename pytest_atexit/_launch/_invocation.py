@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -48,21 +48,21 @@ class Invocation:
         argv: the command line; its first item is a path.
         env: the whole environment without our own variables.
         cwd: the working folder.
+        folder: the run's folder.
         python: the interpreter that is known to run it, or None for a command line of the user's.
         is_python: the process itself is a Python, so it must be recorded.
         import_paths: what is appended to the program's `sys.path`.
         ending: a line of Python to run at the end of the main module, for a path.
-        folder: the run's folder.
     """
 
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
-    python: str | None
-    is_python: bool
-    import_paths: tuple[str, ...]
-    ending: str
     folder: Path
+    python: str | None = None
+    is_python: bool = False
+    import_paths: tuple[str, ...] = ()
+    ending: str = ""
 
     @property
     def optimize(self) -> int:
@@ -78,15 +78,15 @@ class Invocation:
         parts = [*removed, *(f"{key}={shlex.quote(value)}" for key, value in changed.items())]
         if self.import_paths:
             paths = os.pathsep.join(filter(None, [self.env.get("PYTHONPATH", ""), *self.import_paths]))
-            parts = [part for part in parts if not part.startswith("PYTHONPATH=")] + [f"PYTHONPATH={shlex.quote(paths)}"]
+            parts = [part for part in parts if not part.startswith("PYTHONPATH=")] + [
+                f"PYTHONPATH={shlex.quote(paths)}"
+            ]
         prefix = ["env", *parts] if parts else []
         move = [f"cd {shlex.quote(self.cwd)} &&"] if self.cwd != os.getcwd() else []
         return " ".join([*move, *prefix, shlex.join(self.argv)])
 
 
-def invocation(
-    program: Program, args: Sequence[object], options: Options, ending: object, folder: Path
-) -> Invocation:
+def invocation(program: Program, args: Sequence[object], options: Options, ending: object, folder: Path) -> Invocation:
     """Returns how to start a program.
 
     Raises:
@@ -96,7 +96,7 @@ def invocation(
     cwd = _folder(options.cwd)
     wanted = None if ending is None else as_ending(ending)
     if isinstance(program, (list, tuple)):
-        return _command_line(program, args, options, wanted, Invocation((), env, cwd, None, False, (), "", folder))
+        return _command_line(program, args, options, wanted, Invocation((), env, cwd, folder))
     python = interpreter(options.python, env)
     flags = tuple(options.python_args)
     if isinstance(program, os.PathLike):
@@ -105,7 +105,7 @@ def invocation(
             msg = f"there is no file {path}"
             raise LaunchError(msg)
         argv = python, *flags, path, *_texts(args)
-        return Invocation(argv, env, cwd, python, True, (), source_of(wanted) if wanted else "", folder)
+        return Invocation(argv, env, cwd, folder, python, is_python=True, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
         text, rest = textwrap.dedent(program), _texts(args)
     elif callable(program):
@@ -115,7 +115,8 @@ def invocation(
         raise LaunchError(msg)
     file = folder / "program.py"
     file.write_text(with_ending(text, wanted), encoding="utf-8", errors="surrogatepass")
-    return Invocation((python, *flags, str(file), *rest), env, cwd, python, True, import_paths(), "", folder)
+    argv = python, *flags, str(file), *rest
+    return Invocation(argv, env, cwd, folder, python, is_python=True, import_paths=import_paths())
 
 
 def with_ending(text: str, ending: Ending | None) -> str:
@@ -163,7 +164,7 @@ def _command_line(
     executable = _find(texts[0], interpreter(options.python, base.env), base)
     is_python = _runs_python(executable)
     python = executable if is_python and Path(executable).name.startswith(("python", "pypy")) else None
-    return Invocation((executable, *texts[1:]), base.env, base.cwd, python, is_python, (), "", base.folder)
+    return replace(base, argv=(executable, *texts[1:]), python=python, is_python=is_python)
 
 
 def _find(name: str, python: str, base: Invocation) -> str:

@@ -47,7 +47,7 @@ class Process:
 
 
 def recorded(pid: int, moment: int) -> Process | None:
-    """Returns the process that wrote into the journal at a moment, in nanoseconds of the monotonic clock, if it lives."""
+    """Returns the process that wrote into the journal at that moment of the monotonic clock (ns), if it lives."""
     process = Process.of(pid)
     if process is None:
         return None

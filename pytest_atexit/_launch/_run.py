@@ -35,6 +35,7 @@ class Run:
         caught: signals that were sent while a signal handler for them was installed.
         grace: seconds and signal after which it was killed, if it was.
         grace_used: seconds from the signal of `stop` to the end.
+        overran: the timeout in seconds, if it was killed for that.
     """
 
     def __init__(self, invocation: Invocation, agent: Agent, stdin: Stdin) -> None:
@@ -53,6 +54,7 @@ class Run:
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
+        self.overran: float | None = None
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
@@ -183,6 +185,7 @@ class Run:
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
             grace=self.grace,
+            overran=self.overran,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(

@@ -23,6 +23,8 @@ from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._status import ExitStatus, signal_name
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._run import Run
     from pytest_atexit._result import ExitResult
@@ -42,7 +44,7 @@ class RunningProgram:
         self._result: ExitResult | None = None
         self._judged = False
 
-    def __enter__(self) -> RunningProgram:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -195,9 +197,7 @@ class RunningProgram:
             self._raise_timeout(limit)
         return self._finished(allow_failures)
 
-    def stop(
-        self, signal: int = signal.SIGTERM, grace: float = 10.0, *, allow_failures: bool = False
-    ) -> ExitResult:
+    def stop(self, signal: int = signal.SIGTERM, grace: float = 10.0, *, allow_failures: bool = False) -> ExitResult:
         """End it as `docker stop`, Kubernetes and systemd do: a signal and, after the grace, SIGKILL for all of it.
 
         Args:
@@ -252,7 +252,9 @@ class RunningProgram:
             raise AssertionError  # not reached
         self._result = result
         if result.lost:
-            raise NotRecorded(f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result)
+            raise NotRecorded(
+                f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result
+            )
         if not allow_failures:
             check_failures(result)
         return result
@@ -280,6 +282,7 @@ class RunningProgram:
         stacks = stacks_of(alive, run.output, run.stderr_pipe)
         records = [each.record for each in run.records()]
         lines = explain_hang(records, stacks, {process.pid for process in alive})
+        run.overran = limit
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"
