@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_atexit import _explain
 from pytest_atexit._assertions import Assertions
 from pytest_atexit._ending import Ending
 from pytest_atexit._handler import Handler
@@ -24,7 +25,7 @@ class Command:
     returncode: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ProcessRecord(Assertions):
     """What one program in one process did. An exec begins another one, with the same `pid`.
 
@@ -51,6 +52,13 @@ class ProcessRecord(Assertions):
     role: str
     unrecorded: int = 0
     lost: bool = False
+
+    def __str__(self) -> str:
+        """The exit timeline, and what is known of the end."""
+        return "\n".join(_explain.story(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of process {self.pid} ({self.role}): ran {self.ran}, skipped {self.skipped}>"
 
     @property
     def registered(self) -> list[str]:
@@ -87,7 +95,7 @@ class ProcessRecord(Assertions):
         return [handler.name for handler in calls if handler.state in states]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ExitResult(ProcessRecord):
     """How a program ended: the record of its main process, and of those below it.
 

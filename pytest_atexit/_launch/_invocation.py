@@ -107,6 +107,8 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         argv = python, *flags, path, *_texts(args)
         return Invocation(argv, env, cwd, folder, python, is_python=True, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
+        if "\n" not in program and program.endswith((".py", ".pyz")):
+            raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r})")
         text, rest = textwrap.dedent(program), _texts(args)
     elif callable(program):
         text, rest = program_text(program, args), ()

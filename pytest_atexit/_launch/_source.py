@@ -156,7 +156,7 @@ class Definition:
     def made(self, code: CodeType) -> bool:
         """Whether that code is this function's."""
         lines = {self.node.lineno, *(decorator.lineno for decorator in self.node.decorator_list[:1])}
-        return code.co_name == self.name and code.co_firstlineno in lines and self.source.has(code)
+        return self.source.has(code) and code.co_name == self.name and code.co_firstlineno in lines
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,8 @@ class Source:
             self._index(ast.parse("".join(self.lines)), "", ())
 
     def has(self, code: CodeType) -> bool:
-        return code.co_filename == self.filename
+        # PyPy's builtin functions are functions too, with a code of another type.
+        return isinstance(code, CodeType) and code.co_filename == self.filename
 
     def of_function(self, function: FunctionType) -> Definition | None:
         """Returns the statement that a function's code was compiled from."""
