@@ -88,9 +88,13 @@ class Unregistered:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A handler was called. Number 0 is `atexit._run_exitfuncs` itself, called by the program."""
+    """A handler was called. Number 0 is `atexit._run_exitfuncs` itself, called by the program.
+
+    `uncaught`: an exception that ended the program had been printed before.
+    """
 
     time: int
+    uncaught: bool
     number: int
 
 
@@ -123,6 +127,11 @@ class LastCall:
 
 
 @dataclass(frozen=True, slots=True)
+class LastCallFailed:
+    """The call noted before did not end the process: it raised."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """From here on something could not be written down."""
 
@@ -135,5 +144,15 @@ class Unknown:
 
 
 Event: TypeAlias = (
-    ProcessBegan | Forked | Registered | Unregistered | Started | Ended | Threw | LastCall | Lost | Unknown
+    ProcessBegan
+    | Forked
+    | Registered
+    | Unregistered
+    | Started
+    | Ended
+    | Threw
+    | LastCall
+    | LastCallFailed
+    | Lost
+    | Unknown
 )

@@ -10,6 +10,7 @@ from pytest_atexit._events import (
     Ended,
     Event,
     LastCall,
+    LastCallFailed,
     Lost,
     ProcessBegan,
     Raised,
@@ -41,6 +42,7 @@ class Call:
     finished: int | None = None
     exception: HandlerException | None = None
     in_exit: bool = True
+    uncaught: bool = False
 
     @property
     def state(self) -> str:
@@ -80,6 +82,8 @@ class Life:
                 call.finished, call.exception = event.time, exception_of(event.exceptions)
             case LastCall():
                 self.last_calls.append(event)
+            case LastCallFailed() if self.last_calls:
+                self.last_calls.pop()
             case Lost():
                 self.lost = True
             case _:
@@ -98,7 +102,9 @@ class Life:
 
     def _start(self, event: Started) -> None:
         in_exit = not any(call.registration is None for call in self.running)
-        call = Call(self._known(event.number) if event.number else None, event.time, in_exit=in_exit)
+        call = Call(
+            self._known(event.number) if event.number else None, event.time, in_exit=in_exit, uncaught=event.uncaught
+        )
         self.running.append(call)
         if call.registration:
             call.registration.calls.append(call)

@@ -26,6 +26,7 @@ class Evidence:
         status: what the operating system reported.
         handlers: its registrations.
         called: its calls that belong to the interpreter's exit, not to `_run_exitfuncs` earlier.
+        uncaught: whether an exception had ended the program when the last of them was called; None without any.
         last_calls: calls of `os._exit` and `os.exec*`.
         stderr: its text.
         became: it was replaced by another recorded program.
@@ -37,6 +38,7 @@ class Evidence:
     status: ExitStatus
     handlers: Sequence[Handler]
     called: Sequence[Handler]
+    uncaught: bool | None
     last_calls: Sequence[LastCall]
     stderr: str
     became: bool
@@ -61,17 +63,23 @@ def ending_of(evidence: Evidence) -> Ending | None:
     if _skipped(evidence) and not evidence.called:
         return None
     if code == UNCAUGHT:
-        return Ending.EXCEPTION if TRACEBACK.search(evidence.stderr) else Ending.SYS_EXIT
+        uncaught = TRACEBACK.search(evidence.stderr) if evidence.uncaught is None else evidence.uncaught
+        return Ending.EXCEPTION if uncaught else Ending.SYS_EXIT
     return Ending.SYS_EXIT if code else Ending.RETURN
 
 
 def reason_of(evidence: Evidence) -> str | None:
     """Returns one sentence on why handlers were skipped, or None where none were."""
+    if evidence.grace:
+        seconds, first = evidence.grace
+        return f"SIGKILL ended it, for it was still running {seconds:g} s after {signal_name(first)}"
+    if evidence.overran is not None:
+        return f"it was killed, for it was still running after {evidence.overran:g} s"
+    if not any(handler.state in ("skipped", "unfinished") for handler in evidence.handlers):
+        return None
     number = evidence.status.signal
     if number is not None and not (number == signal.SIGINT and evidence.called):
         return _signal_reason(evidence, number)
-    if not _skipped(evidence):
-        return None
     if last := _last_call(evidence):
         if last.function == "_exit":
             code = last.args[0] if last.args else ""
@@ -86,11 +94,6 @@ def reason_of(evidence: Evidence) -> str | None:
 
 def _signal_reason(evidence: Evidence, number: int) -> str:
     name = signal_name(number)
-    if evidence.grace:
-        seconds, first = evidence.grace
-        return f"{name} ended it, for it was still running {seconds:g} s after {signal_name(first)}"
-    if evidence.overran is not None:
-        return f"it was killed, for it was still running after {evidence.overran:g} s"
     if number == signal.SIGKILL:
         return "SIGKILL ended it at once: no program can handle that"
     if number == signal.SIGABRT:

@@ -40,9 +40,18 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
     settings = _settings.settings_of(request.config, node if isinstance(node, pytest.Item) else None)
     made = CapExit(session, settings.timeout, settings.linger)
     node.stash.setdefault(used, []).append(made)
-    yield made
-    node.stash[used].remove(made)
-    if killed := made.close():
+    try:
+        yield made
+        if not isinstance(node, pytest.Item):
+            made.check_unattended()
+    finally:
+        node.stash[used].remove(made)
+        _close(made, node)
+
+
+def _close(made: CapExit, node: pytest.Item | pytest.Collector) -> None:
+    killed = made.close()
+    if killed and isinstance(node, pytest.Item):
         node.add_report_section("teardown", SECTION, "\n".join(killed))
 
 
@@ -85,7 +94,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show in a failing test what its programs did."""
     report = yield
-    if call.when == "call" and report.failed:
+    if call.when != "teardown" and report.failed:
         for node in item.listchain():
             for made in node.stash.get(used, []):
                 if text := made.report():

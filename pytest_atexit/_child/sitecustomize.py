@@ -384,6 +384,7 @@ def thread_name():
 
 
 def last_call(frame, name, args):
+    """Note the call of a function that doesn't return when it succeeds."""
     try:
         put(
             b"X\t%d\t%b\t%d\t%d\t%d\t%b\t%b\n"
@@ -494,8 +495,8 @@ def clear():
 
 
 def define_calls():
-    """Make the types of calls, once the program imports `atexit`: many programs never do."""
-    global Call, Last, Register, Stub, Unregister
+    """Make the types of stand-ins for C functions, and put them in front of what ends the process."""
+    global Call, Last, Stub
 
     class Stub:
         """Looks like the C function; what it does instead is found and called in C: no frame, no binding."""
@@ -528,6 +529,32 @@ def define_calls():
 
     Call.__init__ = Call.__dict__["finish"]
 
+    class Last(Call):
+        """A function that doesn't return when it succeeds, such as `os._exit`: it is noted, then called."""
+
+        __slots__ = ()
+
+        def __new__(cls, function, /, *args, **kwargs):
+            last_call(caller(), function.__name__, args)
+            try:
+                function(*args, **kwargs)
+            except Exception:  # it will fail again, in C
+                put(b"V\n")
+            self = object.__new__(cls)
+            self.finish = Builtin.__call__
+            return self
+
+    for name in ("_exit", "execv", "execve"):
+        function = getattr(os, name)
+        stub = Stub(function, Method(Last, function))
+        setattr(os, name, stub)
+        setattr(modules[function.__module__], name, stub)
+
+
+def define_registering():
+    """Make what stands in for `register` and `unregister`, once the program imports `atexit`: many never do."""
+    global Register, Unregister
+
     class Register(Call):
         __slots__ = ()
 
@@ -559,17 +586,6 @@ def define_calls():
             finally:
                 removed(b"U", before)
             return None
-
-    class Last(Call):
-        """A function that doesn't return when it succeeds, such as `os._exit`: it is noted, then called."""
-
-        __slots__ = ()
-
-        def __new__(cls, function, /, *args, **kwargs):
-            last_call(caller(), function.__name__, args)
-            self = object.__new__(cls)
-            self.finish = Builtin.__call__
-            return self
 
 
 def define_entries():
@@ -625,7 +641,8 @@ def define_chains():
     added = map({}.get, map(fresh.append, iter(allocate_lock, None)), first)  # always 0, where the new lock is
     watch = map(held.append, map(ref, map(fresh.__getitem__, added), repeat(failed)))
     hold = iter(fresh.pop, None)
-    begin = map(Builtin.__call__, out, map(b"S%d\t".__mod__, clock))
+    is_uncaught = map(sys.__dict__.__contains__, repeat("last_type"))  # set where an exception ended the program
+    begin = map(Builtin.__call__, out, map(b"S%d\t%d\t".__mod__, zip(clock, is_uncaught)))
     end = map(Builtin.__call__, out, map(b"E%d\t".__mod__, clock))
     release = map(callable, iter(held.pop, None))  # `callable`, lest the reference outlives the lock
     spent = (item for item in ())
@@ -636,16 +653,11 @@ def cover(module):
     """Put our functions into an `atexit` module."""
     global real_clear, real_register, real_unregister, unrecorded
     real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
-    if "Stub" not in globals():
+    if "Entry" not in globals():
         unrecorded = module._ncallbacks()
-        define_calls()
+        define_registering()
         define_entries()
         define_chains()
-        for name in ("_exit", "execv", "execve"):
-            function = getattr(os, name)
-            stub = Stub(function, Method(Last, function))
-            setattr(os, name, stub)
-            setattr(modules[function.__module__], name, stub)
     stamp = map(Builtin.__call__, out, repeat(b"0\n"))
     run = map({}.get, map("".format, begin, stamp, starmap(module._run_exitfuncs, nothing), end, stamp)).__next__
     for name, go in ("register", Register), ("unregister", Unregister), ("_clear", clear), ("_run_exitfuncs", run):
@@ -716,6 +728,7 @@ def start():
     if not interpreter:
         built_in("faulthandler").register(STACKS_SIGNAL, file=2, all_threads=True)
     os.register_at_fork(before=before_fork, after_in_child=after_fork)
+    define_calls()
     _imp.create_builtin = create
     if "atexit" in modules:
         cover(modules["atexit"])
@@ -737,4 +750,4 @@ if __file__.rpartition(os.sep)[0] in sys.path:
     sys.path.remove(__file__.rpartition(os.sep)[0])
 sys.path_importer_cache.pop(__file__.rpartition(os.sep)[0], None)
 del sys.modules["sitecustomize"]
-import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+import sitecustomize  # noqa: F401

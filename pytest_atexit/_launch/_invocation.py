@@ -145,9 +145,15 @@ def interpreter(python: str | os.PathLike[str] | None, env: Mapping[str, str]) -
 def import_paths() -> tuple[str, ...]:
     """Returns what `sys.path` has beyond the interpreter's own folders: from there a test can import, too."""
     schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    own = tuple(os.path.realpath(path) for path in schemes if path)
+    own = tuple(os.path.realpath(path) + os.sep for path in schemes if path)
     entries = dict.fromkeys(os.path.abspath(entry) for entry in sys.path)
-    return tuple(e for e in entries if os.path.isdir(e) and not os.path.realpath(e).startswith(own))
+    return tuple(
+        entry
+        for entry in entries
+        if os.path.exists(entry)
+        and not (os.path.realpath(entry) + os.sep).startswith(own)
+        and os.path.basename(entry) not in ("site-packages", "dist-packages")
+    )
 
 
 def _command_line(

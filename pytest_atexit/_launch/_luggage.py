@@ -258,7 +258,9 @@ def _content(cell: CellType) -> object:
 
 def _refusal(name: str, value: object, what: str, user: Definition) -> LaunchError:
     if isinstance(value, FunctionType | type):
-        instead = "no single def or class statement of the test file makes it; write one, or create it inside the function"
+        instead = (
+            "no single def or class statement of the test file makes it; write one, or create it inside the function"
+        )
     else:
         instead = "pass it as an argument if it is plain data, or create it inside the function"
     return LaunchError(f"{name!r} ({what}), which {user.where} uses, can't travel to another process: {instead}")

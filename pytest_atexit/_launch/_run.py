@@ -127,6 +127,8 @@ class Run:
 
     def kill_tree(self) -> list[int]:
         """End what lives of the program and its descendants; returns the pids that had to be killed."""
+        if self._released:
+            return []
         killed: set[int] = set()
         deadline = time.monotonic() + KILL_PATIENCE
         while (alive := self._alive(self.lives())) and time.monotonic() < deadline:
@@ -180,6 +182,7 @@ class Run:
             status=status,
             handlers=main.record.handlers,
             called=main.exit_calls,
+            uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
             last_calls=main.life.last_calls,
             stderr=stderr.decode("utf-8", "replace"),
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),

@@ -50,9 +50,8 @@ class RunningProgram:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
-        if not self._run.ended:
-            self._judged = True
-            self._run.kill_tree()
+        self._judged = self._judged or not self._run.ended
+        self._run.kill_tree()
         return False
 
     def __repr__(self) -> str:

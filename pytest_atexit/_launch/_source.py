@@ -16,6 +16,7 @@ import inspect
 import linecache
 import os
 import sys
+import types
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ MISSING = object()
 
 # Those with which bytecode reads a name that is no local variable; deleting one fails where there is none.
 _LOADS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS", "DELETE_GLOBAL"})
+
+# What Python 3.15's `lazy import` binds, until the name is first used.
+_LAZY: tuple[type, ...] = (types.LazyImportType,) if hasattr(types, "LazyImportType") else ()
 
 # Where the descriptors that stand for a function in a class keep it.
 _BEHIND: dict[type, tuple[str, ...]] = {
@@ -179,6 +183,8 @@ class Import:
 
     def gives(self, value: object) -> bool:
         """Whether the statement, run in this process now, would bind its name to that very object."""
+        if isinstance(value, _LAZY):
+            return True
         if self.attribute is None:
             name = self.module if self.renamed else self.module.partition(".")[0]
             return sys.modules.get(name, MISSING) is value
