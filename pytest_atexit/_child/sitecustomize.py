@@ -93,7 +93,7 @@ create_builtin, exec_builtin = _imp.create_builtin, _imp.exec_builtin
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
 path = os.environ.get("PYTEST_ATEXIT_JOURNAL")
-areas = []  # type: ignore[var-annotated]   # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
+areas = []  # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains below, so that it can be exchanged
 limit = 0  # the end of what is ours in the current mapping
 base = 0  # the journal's address of the current mapping
@@ -102,9 +102,9 @@ live = 0  # handlers that may still be called, each of which needs room for its 
 lost = False  # a line could not be written
 growing = allocate_lock()
 main_thread = get_ident()
-known = {}  # type: ignore[var-annotated]   # numbers of strings that lines refer to
+known = {}  # numbers of strings that lines refer to
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
-reserves = {}  # type: ignore[var-annotated]   # by thread: where the child that it is about to fork will write
+reserves = {}  # by thread: where the child that it is about to fork will write
 
 
 def mapped(length):
@@ -432,7 +432,7 @@ def chain(number, handler, args, kwargs):
         owner = next((cls for cls in mro_of(type(handler)) if "__call__" in dict_of(cls)), None)
         if owner is not None and type_name(owner) == "functools.partial":
             handler = Method(owner.__call__, handler)
-        call = starmap(partial(handler, *args, **kwargs), nothing)
+        call = starmap(built_in("_functools").partial(handler, *args, **kwargs), nothing)
     else:
         call = starmap(handler, repeat(args) if args else nothing)
     stamp = map(Builtin.__call__, out, repeat(b"%d\n" % number))
@@ -581,7 +581,9 @@ def define_registering():
             try:
                 real_unregister(Probe((any_chain, args[0])))
             except BaseException as error:  # of somebody's `__eq__`; what was equal before that is gone
-                self.finish = partial(next, map(spent.throw, (error.with_traceback(error.__traceback__.tb_next),)))
+                spent = (item for item in ())
+                list(spent)  # a generator that is over raises what is thrown at it without a frame of its own
+                self.finish = Method(next, map(spent.throw, (error.with_traceback(error.__traceback__.tb_next),)))
                 return self
             finally:
                 removed(b"U", before)
@@ -633,8 +635,8 @@ def define_chains():
     If the handler raises, what was drawn is dropped: among it a lock that nothing else holds. A weak reference to it,
     which `release` would have taken off, tells `failed`.
     """
-    global begin, end, held, hold, nothing, out, partial, release, repeat, spent, starmap, watch
-    itertools, partial = built_in("itertools"), built_in("_functools").partial
+    global begin, end, held, hold, nothing, out, release, repeat, starmap, watch
+    itertools = built_in("itertools")
     repeat, starmap = itertools.repeat, itertools.starmap
     fresh, held, first, nothing = [], [], repeat(0), repeat(())
     out, clock = map(target.__getitem__, first), iter(monotonic_ns, None)
@@ -645,8 +647,6 @@ def define_chains():
     begin = map(Builtin.__call__, out, map(b"S%d\t%d\t".__mod__, zip(clock, is_uncaught)))
     end = map(Builtin.__call__, out, map(b"E%d\t".__mod__, clock))
     release = map(callable, iter(held.pop, None))  # `callable`, lest the reference outlives the lock
-    spent = (item for item in ())
-    list(spent)
 
 
 def cover(module):

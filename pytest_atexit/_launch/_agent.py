@@ -18,9 +18,11 @@ from pathlib import Path
 from pytest_atexit._errors import LaunchError
 
 SOURCE = Path(__file__).parent.parent / "_child" / "sitecustomize.py"
+STRIPPED = 2  # without docstrings, at any level of optimization: less to load
 COMPILE = (
-    "import sys; sys.dont_write_bytecode = True; import py_compile; "
-    "py_compile.compile(sys.argv[1], doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
+    "import sys; sys.dont_write_bytecode = True; import importlib.util, py_compile; "
+    "py_compile.compile(sys.argv[1], importlib.util.cache_from_source(sys.argv[1]), optimize=2, doraise=True, "
+    "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
 )
 
 
@@ -46,7 +48,7 @@ class Agent:
             py_compile.compile(
                 str(self._file),
                 cfile=cache_from_source(str(self._file), optimization=optimize or ""),
-                optimize=optimize,
+                optimize=STRIPPED,
                 doraise=True,
                 invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
