@@ -17,6 +17,8 @@ from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram
 from pytest_atexit._result import ExitResult
 
+REPORTED = 10  # programs in the report of a failing test: the last ones
+
 
 class Session:
     """What all fixtures of a session share: the agent's folder, made when the first program is run."""
@@ -141,15 +143,16 @@ class CapExit:
 
     # What follows is for the plugin.
 
-    def check_unattended(self) -> None:
-        """Hold programs that ended by themselves, and that nobody waited for, to the rule that handlers don't raise."""
-        __tracebackhide__ = True
-        for program in self._programs:
-            program.check_unattended()
+    def unattended_failure(self) -> str:
+        """Returns what is wrong with programs that ended by themselves and that nobody waited for."""
+        return "\n\n".join(filter(None, (program.unattended_failure() for program in self._programs)))
 
     def report(self) -> str:
         """Returns what a failing test should show of its programs."""
-        return "\n\n".join(_explain.report(p.result) if p.result else _unfinished(p) for p in self._programs)
+        shown = self._programs[-REPORTED:]
+        more = len(self._programs) - len(shown)
+        texts = [_explain.report(p.result) if p.result else _unfinished(p) for p in shown]
+        return "\n\n".join([f"(… {_explain.plural(more, 'program')} before)", *texts] if more else texts)
 
     def close(self) -> list[str]:
         """Leave nothing behind; returns a line for each program of which something had to be killed."""

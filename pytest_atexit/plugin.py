@@ -42,8 +42,8 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
     node.stash.setdefault(used, []).append(made)
     try:
         yield made
-        if not isinstance(node, pytest.Item):
-            made.check_unattended()
+        if not isinstance(node, pytest.Item) and (failure := made.unattended_failure()):
+            pytest.fail(failure, pytrace=False)
     finally:
         node.stash[used].remove(made)
         _close(made, node)
@@ -84,7 +84,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A program that nobody waited for is judged within the test, not as an error of its teardown."""
     result = yield
     for made in item.stash.get(used, []):
-        made.check_unattended()
+        if failure := made.unattended_failure():
+            pytest.fail(failure, pytrace=False)
     return result
 
 

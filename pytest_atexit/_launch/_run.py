@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_atexit._errors import LaunchError
@@ -12,6 +13,7 @@ from pytest_atexit._journal import Journal
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, recorded, session_members, wait_for_end
 from pytest_atexit._launch._spawn import spawn
+from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
@@ -31,6 +33,7 @@ class Run:
     """A started program.
 
     Attributes:
+        command: a shell line that replays it.
         pid: of the process that was started; it leads a session and a process group.
         caught: signals that were sent while a signal handler for them was installed.
         grace: seconds and signal after which it was killed, if it was.
@@ -40,6 +43,7 @@ class Run:
 
     def __init__(self, invocation: Invocation, agent: Agent, stdin: Stdin) -> None:
         self.invocation = invocation
+        self.command = invocation.shell_line  # now: the test may change the environment later
         self._journal = Journal()
         self.began = time.monotonic_ns()
         try:
@@ -85,8 +89,12 @@ class Run:
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
-        folders = [str(self.invocation.folder), self.invocation.cwd]
-        return records_of(found, self.pid if self.invocation.is_python else None, folders)
+        return records_of(found, self.pid if self.invocation.is_python else None, self._folders)
+
+    @property
+    def _folders(self) -> list[str]:
+        """Paths below these are shown relative to them."""
+        return [str(self.invocation.folder), self.invocation.cwd]
 
     def descendants(self, lives: list[Life] | None = None) -> list[Process]:
         """Returns the recorded processes that still live, without the one that was started."""
@@ -183,7 +191,7 @@ class Run:
             handlers=main.record.handlers,
             called=main.exit_calls,
             uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_calls=main.life.last_calls,
+            last_calls=[replace(call, file=shown_path(call.file, self._folders)) for call in main.life.last_calls],
             stderr=stderr.decode("utf-8", "replace"),
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
@@ -203,7 +211,7 @@ class Run:
             children=others,
             left_running=left,
             path=self.invocation.folder,
-            command=self.invocation.shell_line,
+            command=self.command,
             grace_used=self.grace_used,
             killed_after_grace=self.grace is not None,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import inspect
 import re
@@ -56,7 +55,7 @@ class RunningProgram:
 
     def __repr__(self) -> str:
         state = "ended" if self._run.ended else "running"
-        return f"<RunningProgram {self.pid} {state}: {self._run.invocation.shell_line}>"
+        return f"<RunningProgram {self.pid} {state}: {self._run.command}>"
 
     @property
     def pid(self) -> int:
@@ -263,7 +262,7 @@ class RunningProgram:
         status = ExitStatus.from_returncode(self._run.output.returncode or 0)
         lines = [
             f"the program ran ({status}), but no agent was in it, so nothing is known of its handlers",
-            f"$ {self._run.invocation.shell_line}",
+            f"$ {self._run.command}",
             "The agent comes through PYTHONPATH: -S, -I, -E and a cleaned environment keep it out, and what is no",
             "Python program can't have one.",
             *_explain.output("stdout", self.stdout),
@@ -285,8 +284,7 @@ class RunningProgram:
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"
-        rest = [_explain.report(result)] if result else [f"$ {run.invocation.shell_line}"]
-        raise ProgramTimeout("\n".join([headline, *lines, "", *rest]), result)
+        raise ProgramTimeout("\n".join([headline, *lines]), result)
 
     # What follows is for CapExit.
 
@@ -294,16 +292,16 @@ class RunningProgram:
         """End and forget what is left; returns the pids that had to be killed."""
         return self._run.close()
 
-    def check_unattended(self) -> None:
-        """A program that ended by itself and that nobody waited for is held to the same rule.
-
-        Raises:
-            HandlerFailed: a handler raised.
-        """
-        __tracebackhide__ = True
+    def unattended_failure(self) -> str:
+        """Returns what is wrong if it ended by itself, nobody waited for it, and a handler raised; else nothing."""
         if self._run.ended and not self._judged:
-            with contextlib.suppress(NotRecorded):
+            try:
                 self._finished(allow_failures=False)
+            except HandlerFailed as error:
+                return f"HandlerFailed: {error}"
+            except NotRecorded:
+                pass
+        return ""
 
     @property
     def result(self) -> ExitResult | None:
@@ -318,8 +316,8 @@ def check_failures(result: ExitResult) -> None:
     if failed:
         names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for _, h in failed))
         headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
-        hint = "allow_failures=True accepts that."
-        raise HandlerFailed(f"{headline}\n{hint}\n\n{_explain.report(result)}", result)
+        lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
+        raise HandlerFailed("\n".join(lines), result)
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -31,7 +31,7 @@ def test_an_ending_is_found_by_name_in_any_case_and_by_signal(given, expected):
 @pytest.mark.parametrize("unknown", ["SIGWHATEVER", "", "exit", 3.5, None, 4711])
 def test_an_unknown_ending_lists_those_there_are(unknown):
     """The message helps to find the right word."""
-    with pytest.raises(LaunchError, match="there is no ending .*'SIGTERM'"):
+    with pytest.raises(LaunchError, match=r"there is no ending .*'SIGTERM'"):
         as_ending(unknown)
 
 
@@ -46,7 +46,8 @@ def test_only_return_has_nothing_to_do():
 
 
 @pytest.mark.parametrize(
-    ("returncode", "text"), [(0, "exit code 0"), (3, "exit code 3"), (-15, "killed by SIGTERM"), (-9, "killed by SIGKILL")]
+    ("returncode", "text"),
+    [(0, "exit code 0"), (3, "exit code 3"), (-15, "killed by SIGTERM"), (-9, "killed by SIGKILL")],
 )
 def test_a_status_is_an_exit_code_or_a_signal(returncode, text):
     """It reads as a sentence would say it, and gives the returncode back."""

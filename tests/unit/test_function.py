@@ -1100,7 +1100,7 @@ def test_other_callables_are_refused(function: object, what: str) -> None:
 def test_function_without_source_is_refused() -> None:
     """A function that was made by exec has no file."""
     namespace: dict[str, Any] = {}
-    exec("def program(): pass", namespace)  # noqa: S102
+    exec("def program(): pass", namespace)
     message = refusal(namespace["program"])
     assert "the source of program is in no file" in message
     assert "write a def at module level of the test file or in the test" in message
