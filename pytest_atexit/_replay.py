@@ -155,7 +155,7 @@ def exception_of(exceptions: tuple[Raised, ...]) -> HandlerException:
     """Returns what a handler raised, with a traceback as Python prints it."""
     lines: list[str] = []
     for raised in reversed(exceptions):
-        lines.append("Traceback (most recent call last):")
+        lines += ["Traceback (most recent call last):"] if raised.frames else []
         for frame in raised.frames:
             lines.append(f'  File "{frame.file}", line {frame.line}, in {frame.name}')
             if source := linecache.getline(frame.file, frame.line).strip():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import inspect
+import os
 import re
 import signal
 import socket
@@ -155,7 +156,7 @@ class RunningProgram:
         """
         __tracebackhide__ = True
         check = (lambda: predicate(self)) if _takes_argument(predicate) else predicate
-        return self._until(check, timeout, getattr(predicate, "__qualname__", "the predicate"))
+        return self._until(check, timeout, _name_of(predicate))
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the program; after its end nothing happens, as with `Popen`."""
@@ -338,6 +339,16 @@ def _status_of(url: str) -> int | None:
         return error.code
     except (OSError, http.client.HTTPException):
         return None
+
+
+def _name_of(predicate: Callable[..., object]) -> str:
+    name = getattr(predicate, "__qualname__", type(predicate).__qualname__).rpartition("<locals>.")[2]
+    code = getattr(predicate, "__code__", None)
+    return (
+        f"{name}() ({os.path.basename(code.co_filename)}:{code.co_firstlineno}) to be true"
+        if code
+        else f"{name}() to be true"
+    )
 
 
 def _takes_argument(predicate: Callable[..., object]) -> bool:
