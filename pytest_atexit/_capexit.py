@@ -156,11 +156,11 @@ class CapExit:
 
     def close(self) -> list[str]:
         """Leave nothing behind; returns a line for each program of which something had to be killed."""
-        lines = [
-            f"{program!r}: killed at the end of the test: {', '.join(map(str, killed))}"
-            for program in self._programs
-            if (killed := program.close())
-        ]
+        lines = []
+        for program in self._programs:
+            if killed := program.close():
+                named = f"{'process' if len(killed) == 1 else 'processes'} {_explain.listed(map(str, killed))}"
+                lines.append(f"killed at the end of the test: {named} of {program.command}")
         self._programs.clear()
         self._ports.close()
         if self._folder is not None:

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,16 @@ def _steady(text: object) -> str:
 def steady():
     """A function that takes out of a text what differs from run to run: pids, addresses, times, folders."""
     return _steady
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def lives():
+    """A function that tells whether a process is there, and no zombie that nobody reaps."""
+    return _lives

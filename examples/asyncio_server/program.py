@@ -1,4 +1,4 @@
-"""An asyncio server. Usage: program.py PORT [stubborn]"""
+"""An asyncio server. Usage: program.py PORT [stubborn]."""
 
 import asyncio
 import atexit

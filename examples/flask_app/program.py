@@ -1,4 +1,4 @@
-"""A Flask application that says who leaves it. Usage: program.py PORT [graceful]"""
+"""A Flask application that says who leaves it. Usage: program.py PORT [graceful]."""
 
 import atexit
 import os

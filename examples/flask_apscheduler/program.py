@@ -1,4 +1,4 @@
-"""A Flask application with a job each second. Usage: program.py PORT"""
+"""A Flask application with a job each second. Usage: program.py PORT."""
 
 import atexit
 import sys

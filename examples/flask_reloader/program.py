@@ -1,4 +1,4 @@
-"""A Flask application in debug mode: a reloader, and below it the process that serves. Usage: program.py PORT"""
+"""A Flask application in debug mode: a reloader, and below it the process that serves. Usage: program.py PORT."""
 
 import atexit
 import os

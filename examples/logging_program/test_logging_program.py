@@ -2,7 +2,7 @@
 
 
 def test_a_handler_that_logs_runs_before_logging_shuts_down(capexit):
-    """logging was imported first, so its handler runs last."""
+    """The module was imported first, so its handler runs last."""
 
     def program():
         import atexit
@@ -11,7 +11,7 @@ def test_a_handler_that_logs_runs_before_logging_shuts_down(capexit):
         logging.basicConfig(format="%(message)s")
 
         def report():
-            logging.warning("leaving")
+            logging.getLogger("app").warning("leaving")
 
         atexit.register(report)
 

@@ -77,7 +77,8 @@ class Invocation:
         removed = [f"-u {shlex.quote(key)}" for key in os.environ if key not in self.env]
         parts = [*removed, *(f"{key}={shlex.quote(value)}" for key, value in changed.items())]
         if self.import_paths:
-            paths = os.pathsep.join(filter(None, [self.env.get("PYTHONPATH", ""), *self.import_paths]))
+            before = self.env.get("PYTHONPATH", "").split(os.pathsep)
+            paths = os.pathsep.join(dict.fromkeys(filter(None, [*before, *self.import_paths])))
             parts = [part for part in parts if not part.startswith("PYTHONPATH=")] + [
                 f"PYTHONPATH={shlex.quote(paths)}"
             ]

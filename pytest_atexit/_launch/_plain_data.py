@@ -8,6 +8,7 @@ from typing import Any, cast
 
 # Python's parser takes 200 brackets within each other; a frozenset of tuples costs three a level.
 _DEEPEST = 40
+_READABLE = 64  # bits of an integer that is written in decimal
 
 
 class NotPlain(Exception):
@@ -49,7 +50,7 @@ def _expression(value: object, path: tuple[object, ...]) -> str:
 
 def _int(value: int) -> str:
     # Decimal text has a greatest length, and takes quadratic time.
-    return repr(value) if value.bit_length() <= 64 else hex(value)
+    return repr(value) if value.bit_length() <= _READABLE else hex(value)
 
 
 def _float(value: float) -> str:

@@ -56,12 +56,17 @@ class RunningProgram:
 
     def __repr__(self) -> str:
         state = "ended" if self._run.ended else "running"
-        return f"<RunningProgram {self.pid} {state}: {self._run.command}>"
+        return f"<RunningProgram {self.pid} {state}: {self.command}>"
 
     @property
     def pid(self) -> int:
         """The process that was started; also the number of its process group."""
         return self._run.pid
+
+    @property
+    def command(self) -> str:
+        """A shell line that replays it."""
+        return self._run.command
 
     @property
     def stdout(self) -> str:

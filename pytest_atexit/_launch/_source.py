@@ -215,7 +215,7 @@ class Source:
             warnings.simplefilter("ignore")  # Python gave them when it compiled the file itself.
             self._index(ast.parse("".join(self.lines)), "", ())
 
-    def has(self, code: CodeType) -> bool:
+    def has(self, code: object) -> bool:
         # PyPy's builtin functions are functions too, with a code of another type.
         return isinstance(code, CodeType) and code.co_filename == self.filename
 

@@ -276,7 +276,7 @@ def test_nothing_passes_where_no_handler_was_registered(capexit, message):
 
 
 def test_the_frame_of_an_assertion_is_hidden(pytester):
-    """pytest shows the test's own line and not our code."""
+    """A traceback shows the test's own line and not our code."""
     pytester.makepyfile(
         """
         def test_it(capexit):

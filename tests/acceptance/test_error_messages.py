@@ -131,8 +131,7 @@ def test_a_thread_that_hangs(capexit, message):
     threading.Event().wait()
     ...
     main thread 0x…:
-    ...
-    in _shutdown
+    ... in _shutdown
     ...
     """
     matches(message(ProgramTimeout, capexit.run, program, timeout=0.5), expected)

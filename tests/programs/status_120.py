@@ -1,0 +1,10 @@
+"""stdout can't be flushed at the end: exit code 120, and the handlers have run."""
+
+import atexit
+import os
+import sys
+
+atexit.register(os.write, 2, b"handler\n")
+atexit.register(os.close, 1)
+print("lost")
+sys.exit(3)
