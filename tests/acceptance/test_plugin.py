@@ -108,7 +108,7 @@ def test_an_unattended_program_is_held_to_the_rule(run):
         """
         def test_it(capexit):
             program = capexit.start("import atexit; atexit.register(lambda: 1 / 0)")
-            program.wait_for(lambda: "ended" in repr(program))
+            program.wait_for(lambda: " ended: " in repr(program))
         """
     )
     result.assert_outcomes(failed=1)
