@@ -30,6 +30,7 @@ from builtins import (  # early, for a program may delete them
     bytes,
     callable,
     compile,
+    delattr,
     dict,
     exec,
     float,
@@ -45,7 +46,6 @@ from builtins import (  # early, for a program may delete them
     min,
     next,
     object,
-    property,
     range,
     repr,
     set,
@@ -72,10 +72,7 @@ DEEP = 5  # levels of containers and of chained exceptions are recorded
 
 Function, Method, Builtin, ModuleSpec = type(os.fsencode), type(os.environ.get), type(len), type(sys.__spec__)
 SlotWrapper = type(object.__str__)
-C_ATTRIBUTES = (
-    type(Function.__dict__["__code__"]),
-    type(Function.__dict__["__globals__"]),
-)  # what attributes stored in C look like
+GetSet, Member = type(Function.__dict__["__code__"]), type(Function.__dict__["__globals__"])  # descriptors in C
 get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
     BaseException.__dict__[name].__get__
     for name in ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
@@ -101,6 +98,7 @@ top = 0  # the first free address of this program; 0 as long as it has none of i
 live = 0  # handlers that may still be called, each of which needs room for its stamps
 lost = False  # a line could not be written
 growing = allocate_lock()
+partial = None
 main_thread = get_ident()
 known = {}  # numbers of strings that lines refer to
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
@@ -232,7 +230,7 @@ def after_fork():
 
 # ---- values: what lines say of the program's objects
 
-CONTAINERS = {tuple: b"t", list: b"l", dict: b"d", set: b"e", frozenset: b"z"}
+CONTAINERS = (tuple, b"t"), (list, b"l"), (dict, b"d"), (set, b"e"), (frozenset, b"z")
 
 
 def type_name(cls):
@@ -260,14 +258,16 @@ def encode(value, tokens, most, depth=0):
         tokens.append(text_token(b"s", value, len(value), most))
     elif kind is bytes:
         tokens.append(text_token(b"b", value[:most].decode("latin-1"), len(value), most))
-    elif kind in CONTAINERS and depth < DEEP and len(tokens) < MANY:
+    else:
+        letter = next((letter for container, letter in CONTAINERS if kind is container), None)
+        if letter is None or depth == DEEP or len(tokens) >= MANY:
+            tokens.append(b"o" + escape(type_name(kind)))
+            return
         items = list(value.items() if kind is dict else value)
-        tokens.append(b"%b%d:%d" % (CONTAINERS[kind], min(len(items), MANY), len(items)))
+        tokens.append(b"%b%d:%d" % (letter, min(len(items), MANY), len(items)))
         for item in items[:MANY]:
             for part in item if kind is dict else (item,):
                 encode(part, tokens, most, depth + 1)
-    else:
-        tokens.append(b"o" + escape(type_name(kind)))
 
 
 def encoded(value):
@@ -284,16 +284,12 @@ def encoded(value):
 
 
 def stored_in_c(value, name):
-    """An attribute that a C descriptor or the instance's own dictionary holds, if it is a string."""
+    """An attribute that a C descriptor of the type yields, if it is a string."""
     for cls in mro_of(type(value)):
         attribute = dict_of(cls).get(name)
-        if type(attribute) in C_ATTRIBUTES:
+        kind = type(attribute)
+        if kind is GetSet or kind is Member:
             found = attribute.__get__(value)
-            return found if type(found) is str else None
-    for cls in mro_of(type(value)):
-        attributes = dict_of(cls).get("__dict__")
-        if type(attributes) in C_ATTRIBUTES:
-            found = dict.get(attributes.__get__(value), name)
             return found if type(found) is str else None
     return None
 
@@ -307,12 +303,14 @@ def describe(handler):
         return describe(handler.__func__)
     if kind is Builtin:
         return handler.__qualname__, handler.__module__, ""
-    if type in mro_of(kind):
+    if any(cls is type for cls in mro_of(kind)):  # `in` would ask a metaclass for `==`
         return qualname_of(handler), module_of(handler), ""
     name, module = type_name(kind), module_of(kind)
     if name == "functools.partial":
         inner, module, file = describe(handler.func)
         return f"partial({inner})", module, file
+    if name == "functools._lru_cache_wrapper":
+        return describe(handler.__wrapped__)
     return stored_in_c(handler, "__qualname__") or qualname_of(kind), stored_in_c(handler, "__module__") or module, ""
 
 
@@ -426,13 +424,21 @@ def register(frame, handler, args, kwargs):
     next(zip(map(target[0], (line,)), map(real_register, (entry,))))
 
 
+def make_partial():
+    """The type of partials: one of our own, not the program's."""
+    global partial
+    if partial is None:
+        partial = built_in("_functools").partial
+    return partial
+
+
 def chain(number, handler, args, kwargs):
     """An iterator: drawing an item writes the start, calls the handler and writes the end, all in C."""
-    if kwargs:  # starmap has none, and a partial of a partial would take its insides out
-        owner = next((cls for cls in mro_of(type(handler)) if "__call__" in dict_of(cls)), None)
-        if owner is not None and type_name(owner) == "functools.partial":
-            handler = Method(owner.__call__, handler)
-        call = starmap(built_in("_functools").partial(handler, *args, **kwargs), nothing)
+    if kwargs:  # starmap has none; and a partial of a partial would take its insides out
+        if any(type_name(cls) == "functools.partial" for cls in mro_of(type(handler))):
+            owner = next(dict_of(cls) for cls in mro_of(type(handler)) if "__call__" in dict_of(cls))
+            handler = Method(owner["__call__"], handler)
+        call = starmap(make_partial()(handler, *args, **kwargs), nothing)
     else:
         call = starmap(handler, repeat(args) if args else nothing)
     stamp = map(Builtin.__call__, out, repeat(b"%d\n" % number))
@@ -441,16 +447,18 @@ def chain(number, handler, args, kwargs):
 
 def failed(reference):
     """The lock that a chain held is gone before the chain released it: the handler raised, and is reported next."""
-    global program_hook
+    global installed, program_hook
     while held and held.pop() is not reference:
         pass
     hook = sys.__dict__.get("unraisablehook", failed)
-    if hook is not report:
-        program_hook, sys.unraisablehook = hook, report
+    if type(hook) is not Stub or go_of(hook) is not Report:
+        program_hook = hook
+        # Kept in a global, for the interpreter only borrows it while it calls it.
+        installed = sys.unraisablehook = Stub(default_hook if hook is failed or hook is None else hook, Report)
 
 
-def report(unraisable):
-    """Note what a handler raised, and do with it what would have been done without us."""
+def note_failure(unraisable):
+    """Note what a handler raised; returns the program's hook and what it would have got without us."""
     hook, handler = program_hook, unraisable.object
     if hook is failed:
         del sys.unraisablehook
@@ -462,11 +470,7 @@ def report(unraisable):
         put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
     if type(handler) is Entry:
         unraisable = type(unraisable)((*unraisable[:4], handler[1]))
-    try:
-        (default_hook if hook is failed or hook is None else hook)(unraisable)
-    except BaseException as error:  # the interpreter would report it, without a frame of ours
-        text = "Exception ignored in sys.unraisablehook"
-        default_hook(type(unraisable)((type(error), error, error.__traceback__.tb_next, text, hook)))
+    return default_hook if hook is failed or hook is None else hook, unraisable
 
 
 def registered():
@@ -488,33 +492,33 @@ def removed(kind, before):
         put(b"%b\t%d\t%b\n" % (kind, monotonic_ns(), b",".join([b"%d" % number for number in gone[i : i + MANY]])))
 
 
-def clear():
-    before = registered()
-    real_clear()
-    removed(b"C", before)
-
-
 def define_calls():
     """Make the types of stand-ins for C functions, and put them in front of what ends the process."""
-    global Call, Last, Stub
+    global Call, Last, Stub, go_of
 
     class Stub:
-        """Looks like the C function; what it does instead is found and called in C: no frame, no binding."""
-
-        __slots__ = ("__dict__", "__weakref__", "go")
-        __class__ = property(lambda self: Builtin)
+        # Looks like the function; what it does instead is found and called in C: no frame, no binding.
+        __slots__ = ("__weakref__", "function", "go")
+        __doc__ = property(lambda self: function_of(self).__doc__)
 
         def __init__(self, function, go):
-            for name in ("__doc__", "__module__", "__name__", "__qualname__", "__self__", "__text_signature__"):
-                self.__dict__[name] = getattr(function, name)
-            self.go = go
+            set_function(self, function)
+            set_go(self, go)
+
+        def __getattribute__(self, name):
+            return go_of(self) if name == "__call__" else getattr(function_of(self), name)
+
+        def __setattr__(self, name, value):
+            setattr(function_of(self), name, value)
+
+        def __delattr__(self, name):
+            delattr(function_of(self), name)
 
         def __repr__(self):
-            return f"<built-in function {self.__name__}>"
+            return repr(function_of(self))
 
-        def __reduce__(self):
-            return self.__qualname__
-
+    set_function, function_of = Stub.__dict__["function"].__set__, Stub.__dict__["function"].__get__
+    set_go, go_of = Stub.__dict__["go"].__set__, Stub.__dict__["go"].__get__
     Stub.__call__ = Stub.__dict__["go"]
     Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
 
@@ -553,7 +557,20 @@ def define_calls():
 
 def define_registering():
     """Make what stands in for `register` and `unregister`, once the program imports `atexit`: many never do."""
-    global Register, Unregister
+    global Clear, Register, Unregister
+
+    class Clear(Call):
+        __slots__ = ()
+
+        def __new__(cls, /, *args, **kwargs):
+            if args or kwargs:
+                self = object.__new__(cls)
+                self.finish = real_clear
+                return self
+            before = registered()
+            real_clear()
+            removed(b"C", before)
+            return None
 
     class Register(Call):
         __slots__ = ()
@@ -592,7 +609,7 @@ def define_registering():
 
 def define_entries():
     """Make what is registered instead of a handler."""
-    global Any, Census, Entry, Probe, any_chain
+    global Any, Census, Entry, Probe, Report, any_chain
 
     class Entry(list):
         """[chain, handler]: lists are compared item by item in C, so `unregister` finds what it would without us."""
@@ -603,6 +620,18 @@ def define_entries():
             return repr(self[1])
 
     Entry.__call__ = Entry.__dict__["go"]
+
+    class Report(Call):
+        """Stands in for the program's `sys.unraisablehook`, once: notes the exception, then calls that one in C."""
+
+        __slots__ = ()
+
+        def __new__(cls, unraisable):
+            hook, unraisable = note_failure(unraisable)
+            self = object.__new__(cls)
+            called = map("".format, map(hook, (unraisable,)))  # always "", which {}.get makes None
+            self.finish = Method(next, map({}.get, called))
+            return self
 
     class Probe(list):
         """[any_chain, handler]: what the real `unregister` compares with each Entry."""
@@ -660,7 +689,7 @@ def cover(module):
         define_chains()
     stamp = map(Builtin.__call__, out, repeat(b"0\n"))
     run = map({}.get, map("".format, begin, stamp, starmap(module._run_exitfuncs, nothing), end, stamp)).__next__
-    for name, go in ("register", Register), ("unregister", Unregister), ("_clear", clear), ("_run_exitfuncs", run):
+    for name, go in ("register", Register), ("unregister", Unregister), ("_clear", Clear), ("_run_exitfuncs", run):
         setattr(module, name, Stub(getattr(module, name), go))
 
 
