@@ -124,8 +124,8 @@ def test_interrupt_reaches_the_whole_group(capexit):
     program = """
     import os, sys, time
     pid = os.fork()
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
