@@ -70,6 +70,7 @@ def test_what_is_known_so_far(start):
     server = start()
     assert server.registered == [handler.name for handler in server.handlers] == ["close"]
     assert server.ran == []
+    server.wait_for_output("ready\n")
     assert server.stdout == "ready\n"
     server.interrupt()
     server.wait()
