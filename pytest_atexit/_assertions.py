@@ -75,15 +75,17 @@ class Assertions:
         Raises:
             AssertionError: one was called, or the program ended another way.
             UnknownHandler: a name that was never registered: such a test would prove nothing.
+            ValueError: there is no ending `by`.
         """
         __tracebackhide__ = True
         self._check_known(names)
+        wanted = None if by is None else _wanted_ending(by)
         counts = self._counts([self._record])
         wrong = [name for name in names if counts[name]]
         if wrong:
             self._fail(f"{_explain.listed(wrong)} ran", [], [handler.name for handler in self._record.timeline])
-        if by is not None:
-            self._check_ending(by)
+        if wanted is not None:
+            self._check_ending(wanted)
 
     def assert_no_duplicates(self) -> None:
         """No handler of this process ran more than once.
@@ -160,7 +162,7 @@ class Assertions:
         if not self._record.registered:
             self._fail("no handler was registered in this process, so there is nothing to check", ["a handler"], [])
 
-    def _check_known(self, names: Iterable[str], records: Iterable[ProcessRecord] = ()) -> None:
+    def _check_known(self, names: Iterable[object], records: Iterable[ProcessRecord] = ()) -> None:
         __tracebackhide__ = True
         if not names:
             msg = "name the handlers to check"
@@ -170,6 +172,9 @@ class Assertions:
         ]
         known = dict.fromkeys(handler.name for handler in handlers)
         for name in names:
+            if not isinstance(name, str):
+                msg = f"names of handlers are text, not {type(name).__name__}: {name!r}"
+                raise TypeError(msg)
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -177,21 +182,14 @@ class Assertions:
                     f"no handler named {name!r} was ever registered.{hint}\n{_explain.known(self._record)}"
                 )
 
-    def _check_ending(self, by: Ending | signal.Signals | int | str) -> None:
+    def _check_ending(self, wanted: Ending | str) -> None:
         __tracebackhide__ = True
         if not hasattr(self, "ending"):
-            self._fail("how this process ended is not known", [str(by)], [])
+            self._fail("how this process ended is not known", [str(wanted)], [])
         result = cast("ExitResult", self)
-        try:
-            wanted: object = as_ending(by)
-        except LaunchError:
-            number = signal.Signals[by].value if isinstance(by, str) and by in signal.Signals.__members__ else by
-            if not isinstance(number, int):
-                raise
-            wanted = signal_name(number)
-            actual: object = signal_name(result.status.signal) if result.status.signal else result.ending
-        else:
-            actual = result.ending
+        actual: Ending | str | None = result.ending
+        if not isinstance(wanted, Ending) and result.status.signal:
+            actual = signal_name(result.status.signal)
         if actual != wanted:
             self._fail(
                 f"the program did not end by {wanted}", [str(wanted)], [f"{actual or 'unknown'} ({result.status})"]
@@ -200,6 +198,17 @@ class Assertions:
     def _fail(self, headline: str, expected: Iterable[str], actual: Iterable[str]) -> NoReturn:
         __tracebackhide__ = True
         raise AssertionError(_explain.failure(self._record, headline, list(expected), list(actual)))
+
+
+def _wanted_ending(by: Ending | signal.Signals | int | str) -> Ending | str:
+    """Returns the ending that is meant, or the name of a signal that is none."""
+    try:
+        return as_ending(by)
+    except LaunchError as error:
+        number = signal.Signals[by].value if isinstance(by, str) and by in signal.Signals.__members__ else by
+        if isinstance(number, int):
+            return signal_name(number)
+        raise ValueError(str(error)) from None
 
 
 def _type_name(exc_type: type[BaseException] | str | None) -> str:

@@ -126,8 +126,11 @@ class CapExit:
         if launcher not in (None, "auto", "spawn"):
             msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
             raise LaunchError(msg)
-        prepared = invocation(program, args, options, ending, self._new_folder())
-        run = Run(prepared, self._session.agent, options.stdin)
+        try:
+            prepared = invocation(program, args, options, ending, self._new_folder())
+            run = Run(prepared, self._session.agent, options.stdin)
+        except LaunchError as error:
+            raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
         return running

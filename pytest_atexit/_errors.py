@@ -54,3 +54,7 @@ class HandlerFailed(RunError, AssertionError):
 
 class HandlerSkipped(RunError, AssertionError):
     """A handler that must run under this ending was skipped or did not finish."""
+
+
+for _error in (PytestAtexitError, *PytestAtexitError.__subclasses__(), *RunError.__subclasses__()):
+    _error.__module__ = "pytest_atexit"  # as a test imports it, and as a traceback should name it

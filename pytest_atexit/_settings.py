@@ -54,24 +54,25 @@ def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | No
             )
             raise pytest.UsageError(msg)
         marked |= mark.kwargs
-    return Settings(**{name: _seconds(name, _value(config, name, marked)) for name in OPTIONS})
+    return Settings(**{name: _seconds(*_value(config, name, marked)) for name in OPTIONS})
 
 
-def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> object:
+def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tuple[str, object]:
+    """Returns where a value comes from, and the value."""
     if name in marked:
-        return marked[name]
+        return f"@pytest.mark.atexit({name}=…)", marked[name]
     given = config.getoption(f"atexit_{name}")
     if given is not None:
-        return given
-    return config.getini(f"atexit_{name}") or OPTIONS[name][0]
+        return f"--atexit-{name}", given
+    return f"atexit_{name}", config.getini(f"atexit_{name}") or OPTIONS[name][0]
 
 
-def _seconds(name: str, value: object) -> float:
+def _seconds(source: str, value: object) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        msg = f"atexit {name}: a number of seconds is needed, not {value!r}"
+        msg = f"{source}: a number of seconds is needed, not {value!r}"
         raise pytest.UsageError(msg)
     return seconds

@@ -14,7 +14,7 @@ from pytest_atexit._status import ExitStatus, signal_name
 
 UNKNOWN = "unknown"
 FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
-TRACEBACK = re.compile(r"^Traceback \(most recent call last\):$", re.MULTILINE)
+TRACEBACK = re.compile(r"^(Traceback \(most recent call last\):$|(Syntax|Indentation|Tab)Error: )", re.MULTILINE)
 UNCAUGHT = 1
 
 

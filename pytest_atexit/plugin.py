@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_atexit._capexit import CapExit, Session
 
 SECTION = "capexit"
-used = pytest.StashKey["list[CapExit]"]()
+used = pytest.StashKey["dict[str, CapExit]"]()  # by the name of the fixture
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _settings.MARKER)
+    _settings.settings_of(config, None)  # a wrong value ends the run before its first test
 
 
 @pytest.fixture(scope="session")
@@ -37,15 +38,18 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
     from pytest_atexit._capexit import CapExit
 
     node = request.node
-    settings = _settings.settings_of(request.config, node if isinstance(node, pytest.Item) else None)
+    try:
+        settings = _settings.settings_of(request.config, node)
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
     made = CapExit(session, settings.timeout, settings.linger)
-    node.stash.setdefault(used, []).append(made)
+    node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made
         if not isinstance(node, pytest.Item) and (failure := made.unattended_failure()):
             pytest.fail(failure, pytrace=False)
     finally:
-        node.stash[used].remove(made)
+        del node.stash[used][request.fixturename]
         _close(made, node)
 
 
@@ -83,7 +87,7 @@ def session_capexit(request: pytest.FixtureRequest, _atexit_session: Session) ->
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A program that nobody waited for is judged within the test, not as an error of its teardown."""
     result = yield
-    for made in item.stash.get(used, []):
+    for made in item.stash.get(used, {}).values():
         if failure := made.unattended_failure():
             pytest.fail(failure, pytrace=False)
     return result
@@ -96,8 +100,9 @@ def pytest_runtest_makereport(
     """Show in a failing test what its programs did."""
     report = yield
     if call.when != "teardown" and report.failed:
+        fixtures = getattr(item, "fixturenames", ())
         for node in item.listchain():
-            for made in node.stash.get(used, []):
-                if text := made.report():
+            for name, made in node.stash.get(used, {}).items():
+                if (name in fixtures or node is item) and (text := made.report()):
                     report.sections.append((SECTION, text))
     return report

@@ -93,8 +93,11 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
     Raises:
         LaunchError: there is no such file, folder, interpreter or ending, or a function can't travel.
     """
-    env = {key: value for key, value in {**os.environ, **(options.env or {})}.items() if value is not None}
+    env = _environment(options.env or {})
     cwd = _folder(options.cwd)
+    if isinstance(options.python_args, str):
+        msg = f"python_args is a list of flags, such as [{options.python_args!r}], and no text"
+        raise LaunchError(msg)
     wanted = None if ending is None else as_ending(ending)
     if isinstance(program, (list, tuple)):
         return _command_line(program, args, options, wanted, Invocation((), env, cwd, folder))
@@ -198,12 +201,26 @@ def _runs_python(executable: str) -> bool:
     return any(os.path.basename(part).startswith((b"python", b"pypy")) for part in first.split())
 
 
+def _environment(changes: object) -> dict[str, str]:
+    if not isinstance(changes, Mapping):
+        msg = f"env is a mapping of names to values, not {type(changes).__name__}"
+        raise LaunchError(msg)
+    for key, value in changes.items():
+        if not isinstance(key, str) or not isinstance(value, (str, type(None))):
+            msg = f"env holds text, or None to remove a name, not {key!r}: {value!r}"
+            raise LaunchError(msg)
+        if not key or "=" in key or "\0" in key + (value or ""):
+            msg = f"env can't hold {key!r}: {value!r}"
+            raise LaunchError(msg)
+    return {key: value for key, value in {**os.environ, **changes}.items() if value is not None}
+
+
 def _folder(cwd: str | os.PathLike[str] | None) -> str:
     if cwd is None:
         return os.getcwd()
     path = os.path.abspath(os.fspath(cwd))
     if not os.path.isdir(path):
-        msg = f"there is no folder {path} (cwd)"
+        msg = f"cwd: {path} is no folder" if os.path.exists(path) else f"there is no folder {path} (cwd)"
         raise LaunchError(msg)
     return path
 

@@ -166,9 +166,7 @@ class Luggage:
 
     def _gives(self, definition: Definition, value: object, name: str | None) -> bool:
         """Whether the statement's name holds the value, as far as that is known."""
-        if definition.in_class:
-            known: object = MISSING
-        elif definition.enclosing:
+        if definition.enclosing:
             known = self._local(definition.name, definition.enclosing[0])
         else:
             known = self._globals.get(definition.name, MISSING)

@@ -99,4 +99,4 @@ class SignalMasks:
 
     def catches(self, signum: int) -> bool:
         """Whether a signal handler is installed."""
-        return bool(self.caught >> (signum - 1) & 1)
+        return bool(self.caught << 1 >> signum & 1)

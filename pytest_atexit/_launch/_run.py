@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -186,6 +187,7 @@ class Run:
         status = ExitStatus.from_returncode(self.output.returncode)
         with self.output.changed:
             stdout, stderr = bytes(self.output.stdout), bytes(self.output.stderr)
+        killed = status.signal == signal.SIGKILL
         evidence = Evidence(
             status=status,
             handlers=main.record.handlers,
@@ -195,7 +197,7 @@ class Run:
             stderr=stderr.decode("utf-8", "replace"),
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
-            grace=self.grace,
+            grace=self.grace if killed else None,
             overran=self.overran,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
@@ -213,5 +215,5 @@ class Run:
             path=self.invocation.folder,
             command=self.command,
             grace_used=self.grace_used,
-            killed_after_grace=self.grace is not None,
+            killed_after_grace=self.grace is not None and killed,
         )

@@ -136,8 +136,12 @@ class RunningProgram:
         Raises:
             WaitTimeout: they were not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: no names were given.
         """
         __tracebackhide__ = True
+        if not names:
+            msg = "name the handlers to wait for"
+            raise ValueError(msg)
         what = f"the registration of {_explain.listed(names)}"
         self._until(lambda: {*names} <= {handler.name for handler in self.handlers}, timeout, what)
 
@@ -214,12 +218,13 @@ class RunningProgram:
             HandlerFailed: a handler raised.
         """
         __tracebackhide__ = True
-        sent = time.monotonic()
-        self.send_signal(signal)
-        if not self._run.output.wait(grace):
-            self._run.grace = grace, signal
-            self._run.kill_tree()
-        self._run.grace_used = time.monotonic() - sent
+        if not self._run.ended:
+            sent = time.monotonic()
+            self.send_signal(signal)
+            if not self._run.output.wait(grace):
+                self._run.grace = grace, signal
+                self._run.kill_tree()
+            self._run.grace_used = time.monotonic() - sent
         return self._finished(allow_failures)
 
     def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
@@ -311,7 +316,9 @@ class RunningProgram:
 
     @property
     def result(self) -> ExitResult | None:
-        """The latest result, if the test has asked for one."""
+        """The latest result, if there is one: the test has asked for it, or the program has ended."""
+        if self._result is None and self._run.ended:
+            self._result = self._run.result()
         return self._result
 
 

@@ -93,12 +93,6 @@ class Definition:
     def _bare(self) -> Definition:
         return dataclasses.replace(self, bare=True)
 
-    @property
-    def in_class(self) -> bool:
-        """Whether its name is an attribute of a class and no variable."""
-        scope = self.qualname.rpartition(".")[0]
-        return bool(scope) and not scope.endswith("<locals>")
-
     def spans(self, line: int) -> bool:
         return self.first_line <= line <= self.last_line
 

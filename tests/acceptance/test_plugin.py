@@ -172,8 +172,8 @@ def test_settings(run, pytester, options, ini, mark, expected):  # noqa: PLR0917
 @pytest.mark.parametrize(
     ("mark", "text"),
     [
-        ("timeout='soon'", "atexit timeout: a number of seconds is needed, not 'soon'"),
-        ("linger=-1", "atexit linger: a number of seconds is needed, not -1"),
+        ("timeout='soon'", "@pytest.mark.atexit(timeout=…): a number of seconds is needed, not 'soon'"),
+        ("linger=-1", "@pytest.mark.atexit(linger=…): a number of seconds is needed, not -1"),
         ("speed=5", "@pytest.mark.atexit takes timeout=, linger=, not {'speed': 5}"),
     ],
 )

@@ -13,6 +13,7 @@ import os.path
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,7 +237,7 @@ def test_arguments_arrive(output: Callable[..., str]) -> None:
     def program(*args: object) -> None:
         print(args)
 
-    args = (
+    args: tuple[object, ...] = (
         None,
         True,
         -1,
@@ -390,12 +391,12 @@ def test_variable_two_functions_out_travels(output: Callable[..., str]) -> None:
 
 def test_names_in_lambdas_and_comprehensions_travel(output: Callable[..., str]) -> None:
     """What only a function inside the program uses travels too."""
-    step = 2
+    sign = -1
 
     def program() -> None:
-        print([list(map(lambda factor: factor * number * step, [10])) for number in range(LIMIT)])
+        print([sorted([1, 2], key=lambda item: item * sign) for _ in range(LIMIT)])
 
-    assert output(program) == "[[0], [20], [40]]\n"
+    assert output(program) == "[[2, 1], [2, 1], [2, 1]]\n"
 
 
 def test_global_statement_works(output: Callable[..., str]) -> None:
@@ -403,12 +404,52 @@ def test_global_statement_works(output: Callable[..., str]) -> None:
     assert output(counts, appended="print(counter)\n") == "2\n2\n"
 
 
+def test_global_statement_passes_the_test_by(output: Callable[..., str], module: Callable[[str], Any]) -> None:
+    """A variable that the program declares global is the file's, and not the test's of that name."""
+    made = module("""
+        word = "global"
+
+        def run(output):
+            word = "local"
+            def program():
+                def inner():
+                    global word
+                    print(word)
+                inner()
+            return output(program), word
+    """)
+    assert made.run(output) == ("global\n", "local")
+
+
+def test_global_that_the_program_deletes(output: Callable[..., str]) -> None:
+    """A global variable that is only deleted travels, as there must be something to delete."""
+
+    def program() -> None:
+        global counter
+        del counter
+        print("counter" in globals())
+
+    assert output(program) == "False\n"
+
+
+def test_names_in_asserts_travel(output: Callable[..., str]) -> None:
+    """What only an assert uses travels, whether or not this process leaves asserts out."""
+    expected = 5
+
+    def program() -> None:
+        number = 5
+        assert number == expected
+        print("as expected")
+
+    assert output(program) == "as expected\n"
+
+
 def test_global_that_the_program_creates(output: Callable[..., str]) -> None:
     """A global variable that doesn't exist yet is created by the program."""
 
     def program() -> None:
         global created
-        created = "created"
+        created = "created"  # type: ignore[name-defined]
         print(created)  # type: ignore[name-defined]
 
     assert output(program) == "created\n"
@@ -532,6 +573,33 @@ def test_objects_without_import_statement_are_found_by_their_own_name(output: Ca
     assert output(program) == "3 a <class 'type'> Queue.get_nowait\n"
 
 
+def test_name_that_was_imported_and_then_replaced(output: Callable[..., str], module: Callable[[str], Any]) -> None:
+    """An import statement counts only where the name still has what it imports."""
+    made = module("""
+        from os.path import join
+
+        def join(): return "mine"
+
+        def program():
+            print(join())
+    """)
+    assert output(made.program) == "mine\n"
+
+
+def test_relative_imports_become_absolute(
+    output: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a test package imports relatively travels, and is the imported module's own object."""
+    package = tmp_path / "package_of_tests"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helper.py").write_text("thing = object()\n", encoding="utf-8")
+    text = "from . import helper\nfrom .helper import thing\ndef program(): print(thing is helper.thing)\n"
+    (package / "test_it.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert output(importlib.import_module("package_of_tests.test_it").program) == "True\n"
+
+
 def test_modules_are_imported_in_the_order_of_the_file(
     output: Callable[..., str], module: Callable[[str], Any]
 ) -> None:
@@ -653,7 +721,7 @@ def test_nested_classes_travel(output: Callable[..., str]) -> None:
 
 
 def test_nested_class_of_a_function_that_has_returned(output: Callable[..., str]) -> None:
-    """Where the function around a class has returned, closures tell what its methods use."""
+    """Where the function around a class has returned, closures tell what it uses: its methods' and others'."""
 
     def make() -> Callable[[], None]:
         word, base = "kept", Base
@@ -661,14 +729,14 @@ def test_nested_class_of_a_function_that_has_returned(output: Callable[..., str]
         class Child(base):  # type: ignore[valid-type, misc]
             @property
             def kept(self) -> str:
-                return word + base.__name__
+                return word
 
         def program() -> None:
             print(base.__name__, Child().kept)
 
         return program
 
-    assert output(make()) == "Base keptBase\n"
+    assert output(make()) == "Base kept\n"
 
 
 def test_definition_order_follows_need_and_file(output: Callable[..., str], module: Callable[[str], Any]) -> None:
@@ -699,13 +767,66 @@ def test_definition_order_follows_need_and_file(output: Callable[..., str], modu
 
 
 def test_nested_decorated_function_needs_what_stands_below(output: Callable[..., str]) -> None:
-    """A decorator at the end of the file is there when a nested function needs it."""
+    """A decorator at the end of the file is there when a nested function needs it, with what it calls itself."""
 
     @decorator_below
     def program() -> None:
         print("inside")
 
-    assert output(program) == "below\ninside\n"
+    assert output(program) == "decorating program\ninside\n"
+
+
+def test_decorator_finds_what_it_calls(output: Callable[..., str], module: Callable[[str], Any]) -> None:
+    """What a decorator calls is defined before the function that it decorates."""
+    made = module("""
+        def announce(function):
+            print("decorating", function.__name__)
+
+        def decorator(function):
+            announce(function)
+            return function
+
+        @decorator
+        def program():
+            print("inside")
+    """)
+    assert output(made.program) == "decorating program\ninside\n"
+
+
+def test_names_that_a_class_body_binds_are_its_own(output: Callable[..., str], module: Callable[[str], Any]) -> None:
+    """A class body that reads a name of its own does not need the global variable of that name."""
+    made = module("""
+        import threading
+        lock = threading.Lock()
+
+        class Door:
+            @property
+            def lock(self): return "locked"
+            @lock.setter
+            def lock(self, value): print("locking", value)
+
+        def program():
+            door = Door()
+            door.lock = 1
+            print(door.lock)
+    """)
+    assert output(made.program) == "locking 1\nlocked\n"
+
+
+def test_classes_of_one_name_are_told_apart(output: Callable[..., str], module: Callable[[str], Any]) -> None:
+    """Of two class statements of one name, the one that was run travels."""
+    made = module("""
+        if True:
+            class Tool:
+                def who(self): return "this one"
+        else:
+            class Tool:
+                def who(self): return "the other one"
+
+        def program():
+            print(Tool().who())
+    """)
+    assert output(made.program) == "this one\n"
 
 
 def test_class_that_stands_below_travels(output: Callable[..., str]) -> None:
@@ -796,6 +917,19 @@ def test_decorator_without_wraps(output: Callable[..., str]) -> None:
         print("inside")
 
     assert output(program) == "SHOUTED\ninside\n"
+
+
+def test_decorator_without_wraps_in_a_function_that_has_returned(output: Callable[..., str]) -> None:
+    """What such a wrapper wraps is undecorated also where nobody can tell any more what its name stood for."""
+
+    def make() -> Callable[..., object]:
+        @shouted
+        def program() -> None:
+            print("inside")
+
+        return program
+
+    assert output(make()) == "SHOUTED\ninside\n"
 
 
 def test_function_that_is_decorated_by_a_call(output: Callable[..., str]) -> None:
@@ -934,7 +1068,7 @@ def test_deepest_data_still_arrives(output: Callable[..., str]) -> None:
 
 def test_lambda_that_is_used_is_refused() -> None:
     """A lambda has no statement of its own; the advice is to write one."""
-    handlers = {"close": lambda: None}
+    handlers: dict[str, Callable[[], None]] = {"close": lambda: None}
     close = handlers["close"]
 
     def program() -> None:
@@ -943,6 +1077,17 @@ def test_lambda_that_is_used_is_refused() -> None:
     message = refusal(program)
     assert "'close' (function)" in message
     assert "no single def or class statement of the test file makes it; write one" in message
+
+
+def test_function_that_claims_to_be_another_is_refused() -> None:
+    """A function is imported by its own name only if that import gives it."""
+    nap: Any = lambda: None  # noqa: E731
+    nap.__module__, nap.__qualname__ = "time", "sleep"
+
+    def program() -> None:
+        nap()
+
+    assert "'nap' (function)" in refusal(program)
 
 
 def test_class_made_by_a_call_is_refused() -> None:
@@ -1022,6 +1167,25 @@ def test_argument_that_is_not_plain_data_is_refused() -> None:
     """The message says which argument it is, and its type."""
     message = refusal(greet, "you", Path())
     assert f"argument 2 of greet ({type(Path()).__module__}." in message
+
+
+def test_keyword_only_arguments_may_have_defaults(output: Callable[..., str]) -> None:
+    """Arguments that can't be given don't have to be, if they have a default."""
+
+    def program(*, word: str = "default") -> None:
+        print(word)
+
+    assert output(program) == "default\n"
+
+
+def test_warnings_of_the_compiler_are_not_given_again(launch: Launch, module: Callable[[str], Any]) -> None:
+    """A test file with an invalid escape was complained of when it was imported, and that is enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = module(r"""
+            def program(): print("\d")
+        """)
+    assert launch(made.program).stdout == "\\d\n"
 
 
 @pytest.mark.parametrize(
@@ -1109,6 +1273,7 @@ def test_function_without_source_is_refused() -> None:
 def test_function_whose_file_has_changed_is_refused(module: Callable[[str], Any]) -> None:
     """A function that is no longer where it was in its file is refused."""
     made = module("def program(): pass\n")
+    assert program_text(made.program, ())
     Path(made.__file__).write_text("# Changed.\n\n\ndef program(): pass\n", encoding="utf-8")
     assert "the file has changed" in refusal(made.program)
 
@@ -1118,12 +1283,12 @@ def reads_names() -> None:
 
 
 def decorator_below(function: Callable[..., object]) -> Callable[..., object]:
-    @functools.wraps(function)
-    def wrapper() -> object:
-        print("below")
-        return function()
+    announce(function)
+    return function
 
-    return wrapper
+
+def announce(function: Callable[..., object]) -> None:
+    print("decorating", function.__name__)
 
 
 LATER = Base

@@ -1,0 +1,96 @@
+"""What a newcomer passes by mistake: refused at once, in words, and never taken for something else."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_atexit import CapExit, Ending, ExitResult, LaunchError
+
+Inner = Callable[..., pytest.RunResult]
+
+
+def test_flags_as_text_are_refused(capexit: CapExit) -> None:
+    """`python_args="-O"` would become `- O`, which runs nothing and ends with exit code 0."""
+    with pytest.raises((LaunchError, TypeError), match="python_args"):
+        capexit.run("print('ran')", python_args="-O")
+
+
+@pytest.mark.parametrize("env", [{"A": 1}, {1: "A"}, ["A=1"], {"A": "\0"}, {"A=B": "1"}])
+def test_an_environment_that_can_not_be(capexit: CapExit, env: object) -> None:
+    """The message is about `env` or the variable, not about our code."""
+    with pytest.raises((LaunchError, TypeError, ValueError), match=r"\benv"):
+        capexit.run("pass", env=env)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_a_file(capexit: CapExit) -> None:
+    """It is there, so "there is no folder" alone would mislead: the argument is named."""
+    with pytest.raises(LaunchError, match="cwd"):
+        capexit.run("pass", cwd=__file__)
+
+
+@pytest.fixture(scope="module")
+def result(module_capexit: CapExit) -> ExitResult:
+    """A program with one handler, close, that ran."""
+    return module_capexit.run("import atexit\n@atexit.register\ndef close(): pass")
+
+
+def close() -> None:
+    """Stands for a handler that the test can import."""
+
+
+@pytest.mark.parametrize("name", [close, ["close"]])
+def test_names_are_text(result: ExitResult, name: object) -> None:
+    """A function or a list instead of a name gets an answer that says what is wanted."""
+    with pytest.raises((TypeError, LookupError), match="name"):
+        result.assert_ran(name)  # type: ignore[arg-type]
+
+
+def test_an_ending_that_is_none_is_no_launch_error(result: ExitResult) -> None:
+    """An assertion starts nothing; a misspelt ending is a wrong value."""
+    with pytest.raises(ValueError, match="there is no ending 'SIGTREM'"):
+        result.assert_not_ran("close", by="SIGTREM")
+
+
+def test_a_wait_without_names_says_so(capexit: CapExit) -> None:
+    """As the assertions do."""
+    with capexit.start("input()") as program, pytest.raises(ValueError, match="name"):
+        program.wait_for_handlers()
+
+
+def test_a_pattern_of_bytes_says_so(capexit: CapExit) -> None:
+    """Output is text."""
+    program = capexit.start("print('ready')")
+    with pytest.raises(TypeError, match="bytes pattern"):
+        program.wait_for_output(b"ready")  # type: ignore[arg-type]
+
+
+def test_a_syntax_error_is_an_exception(capexit: CapExit) -> None:
+    """Python prints it without "Traceback"; the program did not call sys.exit all the same."""
+    assert capexit.run("a b").ending in (Ending.EXCEPTION, None)
+
+
+CALLS = ["capexit.run('pass', cwd='no-such-folder')", "capexit.start('pass', env={'A': '\\0'})", "capexit.run(len)"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_launch_error_shows_the_line_of_the_test(inner: Inner, call: str) -> None:
+    """The traceback ends there: none of our code is in it."""
+    result = inner(f"def test_it(capexit):\n    {call}\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([">   *capexit.*", "E *LaunchError: *"])
+    result.stdout.no_fnmatch_line("*pytest_atexit/*.py:*")
+
+
+def test_errors_are_shown_by_their_public_names(inner: Inner) -> None:
+    """What a traceback prints is what a test can import."""
+    result = inner(
+        """
+        def test_launch(capexit):
+            capexit.run(["no-such-command"])
+
+        def test_failed(capexit):
+            capexit.run("import atexit; atexit.register(lambda: 1 / 0)")
+        """
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E * pytest_atexit.LaunchError: *", "E * pytest_atexit.HandlerFailed: *"])
