@@ -50,7 +50,8 @@ class Assertions:
         wrong = [name for name in names if (counts[name] != times if times is not None else not counts[name])]
         if wrong:
             often = "" if times is None else f" {_explain.times(times)}"
-            self._fail(f"{_explain.listed(wrong)} did not run{often}", names, [f"{n}: {counts[n]}" for n in names])
+            wanted = [f"{name}: {times or 'at least 1'}" for name in names]
+            self._fail(f"{_explain.listed(wrong)} did not run{often}", wanted, [f"{n}: {counts[n]}" for n in names])
 
     def assert_ran_once(self, *names: str, tree: bool = False) -> None:
         """Each of these handlers was called exactly once, in this process or, with `tree`, in all of the run together.
@@ -67,7 +68,7 @@ class Assertions:
         if wrong:
             place = " in all processes together" if tree else ""
             actual = [f"{name}: {counts[name]}" for name in names]
-            self._fail(f"{_explain.listed(wrong)} did not run exactly once{place}", names, actual)
+            self._fail(f"{_explain.listed(wrong)} did not run exactly once{place}", [f"{n}: 1" for n in names], actual)
 
     def assert_not_ran(self, *names: str, by: Ending | signal.Signals | int | str | None = None) -> None:
         """Each of these handlers was registered and never called and, with `by`, the program ended that way.
@@ -83,7 +84,9 @@ class Assertions:
         counts = self._counts([self._record])
         wrong = [name for name in names if counts[name]]
         if wrong:
-            self._fail(f"{_explain.listed(wrong)} ran", [], [handler.name for handler in self._record.timeline])
+            self._fail(
+                f"{_explain.listed(wrong)} ran", [f"{n}: 0" for n in names], [f"{n}: {counts[n]}" for n in names]
+            )
         if wanted is not None:
             self._check_ending(wanted)
 

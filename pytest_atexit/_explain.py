@@ -57,7 +57,9 @@ def story(record: ProcessRecord) -> list[str]:
     lines = []
     if status := getattr(record, "status", None):
         ending = getattr(record, "ending", None)
-        lines.append(f"status: {status}" + (f" (ended by {ending})" if ending else ""))
+        lines.append(
+            f"status: {status}" + (f" (ended by {ending})" if ending and str(ending) not in str(status) else "")
+        )
     if reason := getattr(record, "reason", None):
         lines.append(f"reason: {reason}")
     lines += timeline(record)

@@ -98,10 +98,9 @@ class Journal:
         program = Program()
         for line in self._lines(address):
             kind, fields = line[:1], line[1:].removeprefix("\t").split("\t")
-            if kind == "N":
-                strings[int(fields[0])] = unescape(fields[1])
-                continue
             event = decode(kind, fields, strings)
+            if event is None:
+                continue
             if isinstance(event, Forked) and event.address:
                 program.forks.append((len(program.events), self._program(event.address, dict(strings))))
             program.events.append(event)
@@ -132,13 +131,20 @@ def unescape(text: str) -> str:
     return codecs.decode(text, "unicode_escape") if "\\" in text else text
 
 
-def decode(kind: str, fields: list[str], strings: dict[int, str]) -> Event:
-    """Returns the event of a line.
+def decode(kind: str, fields: list[str], strings: dict[int, str]) -> Event | None:
+    """Returns the event of a line, or None for one that adds to `strings`.
 
     Raises:
         PytestAtexitError: the line does not keep to the format.
     """
     try:
+        if kind == "N":
+            number, text = fields
+            strings[int(number)] = unescape(text)
+            return None
+        if not kind:
+            msg = "an empty line"
+            raise ValueError(msg)  # noqa: TRY301, one error for all that is malformed
         decoder = DECODERS.get(kind)
         return decoder(fields, strings) if decoder else Unknown("\t".join([kind, *fields]))
     except (ValueError, IndexError, KeyError, TypeError) as error:

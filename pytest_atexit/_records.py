@@ -55,19 +55,23 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
     recorded = []
     seen: set[int] = set()
     for life, others in programs:
-        role = "main" if life is main else _role(life, life.began.pid in seen)
-        seen.add(life.began.pid)
         if life.fork_module == "subprocess" and not life.calls:
             continue  # the moment between fork and exec when `preexec_fn` is used
+        role = "main" if life is main else _role(life, life.began.pid in seen)
+        seen.add(life.began.pid)
         recorded.append(_recorded(life, others, role, numbers, folders))
     return sorted(recorded, key=lambda each: each.life is not main)
 
 
 def _run_numbers(lives: Iterable[Life]) -> dict[int, int]:
     """Numbers that are unique in the run, by the identity of each registration's event."""
-    events = {id(r.event): r.event for life in lives for r in life.registrations.values()}
-    ordered = sorted(events.values(), key=lambda event: (event.time, event.number))
-    return {id(event): number for number, event in enumerate(ordered, 1)}
+    moments: dict[int, int] = {}
+    for life in lives:
+        latest = 0  # in one process the order of the lines counts: times are taken a little before
+        for registration in life.registrations.values():
+            latest = max(latest, registration.event.time)
+            moments.setdefault(id(registration.event), latest)
+    return {event: number for number, event in enumerate(sorted(moments, key=moments.__getitem__), 1)}
 
 
 def _role(life: Life, known_pid: bool) -> str:  # noqa: FBT001

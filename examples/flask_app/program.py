@@ -1,6 +1,7 @@
 """A Flask application that says who leaves it. Usage: program.py PORT [graceful]."""
 
 import atexit
+import ctypes
 import os
 import signal
 import sys
@@ -27,6 +28,11 @@ def give_up():
 @app.get("/crash")
 def crash():
     os.abort()
+
+
+@app.get("/fatal")
+def fatal():
+    ctypes.pythonapi.Py_FatalError(b"out of luck")
 
 
 atexit.register(OnExitApp, user="Ng Wai Foong")

@@ -32,6 +32,7 @@ def test_preload_runs_one_handler_three_times(capexit):
     result = start(capexit, "--preload").stop(grace=10)
     result.assert_ran_once("flush")
     workers = [child for child in result.children if child.ran]
-    assert [worker.timeline[0].inherited for worker in workers] == [True, True]
+    handlers = [handler for worker in workers for handler in worker.timeline if handler.name == "flush"]
+    assert [handler.inherited for handler in handlers] == [True, True]
     with pytest.raises(AssertionError, match="did not run exactly once in all processes together"):
         result.assert_ran_once("flush", tree=True)

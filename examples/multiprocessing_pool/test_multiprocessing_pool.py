@@ -20,6 +20,14 @@ def test_workers_run_their_own_handlers(capexit, method):
     assert result.ran == RUN
 
 
+@pytest.mark.parametrize(("method", "helpers"), [("fork", False), ("spawn", True)])
+def test_helpers_are_told_from_workers(capexit, method, helpers):
+    """Every Python process below the main one is recorded; multiprocessing's own trackers and servers have a role."""
+    roles = [child.role for child in capexit.run(PROGRAM, method).children]
+    assert roles.count("multiprocessing") == 2
+    assert ("helper" in roles) is helpers
+
+
 def test_a_worker_never_runs_what_it_inherited(capexit):
     """The main process's handler runs there, and nowhere else."""
     result = capexit.run(PROGRAM, "fork")

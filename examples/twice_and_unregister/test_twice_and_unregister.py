@@ -21,6 +21,8 @@ def test_registered_twice_runs_twice(capexit):
     result.assert_ran("flush", times=2)
     with pytest.raises(AssertionError, match="flush ran more than once"):
         result.assert_no_duplicates()
+    with pytest.raises(AssertionError, match="flush did not run exactly once"):
+        result.assert_ran_once("flush")
 
 
 def test_unregister_removes_every_copy(capexit):

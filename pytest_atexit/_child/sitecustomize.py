@@ -46,6 +46,7 @@ from builtins import (  # early, for a program may delete them
     min,
     next,
     object,
+    property,
     range,
     repr,
     set,
@@ -156,7 +157,7 @@ def has_room(size):
     global lost
     if room() < SLACK:
         grow()
-    if room() > size + 64:
+    if not lost and room() > size + 64:
         return True
     if not lost and room() > 2:
         lost = True
@@ -215,8 +216,8 @@ def before_fork():
 
 def after_fork():
     """In the child: write where the parent has made room, as a process of its own."""
-    global growing, limit, main_thread, top
-    growing, main_thread, top = allocate_lock(), get_ident(), 0
+    global growing, limit, lost, main_thread, top
+    growing, lost, main_thread, top = allocate_lock(), False, get_ident(), 0
     reserve = reserves.get(main_thread)
     reserves.clear()
     if reserve is None:
@@ -294,11 +295,21 @@ def stored_in_c(value, name):
     return None
 
 
+def home_of(function):
+    """The file of a function, unless an audit hook forbids to look."""
+    try:
+        return function.__code__.co_filename
+    except Exception:
+        return ""
+
+
 def describe(handler):
     """Name, module and file of a handler, without asking the handler itself."""
     kind = type(handler)
+    if kind is Stub:
+        return describe(function_of(handler))
     if kind is Function:
-        return handler.__qualname__, handler.__module__, handler.__code__.co_filename
+        return handler.__qualname__, handler.__module__, home_of(handler)
     if kind is Method:
         return describe(handler.__func__)
     if kind is Builtin:
@@ -329,10 +340,13 @@ def message(exception):
 def traced(step):
     """The frames of a traceback; of a very deep one, both ends."""
     frames = []
-    while step is not None:
-        code = step.tb_frame.f_code
-        frames.append(b"%d\x1d%d\x1d%d" % (interned(code.co_filename), step.tb_lineno or 0, interned(code.co_name)))
-        step = step.tb_next
+    try:
+        while step is not None:
+            code = step.tb_frame.f_code
+            frames.append(b"%d\x1d%d\x1d%d" % (interned(code.co_filename), step.tb_lineno or 0, interned(code.co_name)))
+            step = step.tb_next
+    except Exception:  # an audit hook forbids to look
+        pass
     return b"\x1f".join(frames if len(frames) <= MANY else frames[: MANY // 2] + frames[-MANY // 2 :])
 
 
@@ -362,12 +376,16 @@ def built_in(name):
 
 
 def where(frame):
-    """File and line of the code that called us; frames of the import system don't count."""
-    while frame is not None and frame.f_code.co_filename[:18] == "<frozen importlib.":
-        frame = frame.f_back
-    if frame is None:
-        return interned(""), 0, interned("")
-    return interned(frame.f_code.co_filename), frame.f_lineno or 0, interned(dict.get(frame.f_globals, "__name__"))
+    """File, line and module of the code that called us; frames of the import system don't count."""
+    try:
+        while frame is not None and frame.f_code.co_filename[:18] == "<frozen importlib.":
+            frame = frame.f_back
+        if frame is not None:
+            module = interned(dict.get(frame.f_globals, "__name__"))
+            return interned(frame.f_code.co_filename), frame.f_lineno or 0, module
+    except Exception:  # an audit hook forbids to look
+        pass
+    return interned(""), 0, interned("")
 
 
 def thread_name():
@@ -494,7 +512,7 @@ def removed(kind, before):
 
 def define_calls():
     """Make the types of stand-ins for C functions, and put them in front of what ends the process."""
-    global Call, Last, Stub, go_of
+    global Call, Last, Stub, function_of, go_of
 
     class Stub:
         # Looks like the function; what it does instead is found and called in C: no frame, no binding.
@@ -710,11 +728,16 @@ def create(spec):
 def apply_ending(ending):
     """Run `ending` when the main module's last statement has been run, unless it raises."""
     namespace, finished = modules["__main__"].__dict__, compile("", "", "exec").co_code[-2]
+    main = None
 
     def watch_main(frame, event, argument):
-        if event == "return" and frame.f_globals is namespace and frame.f_code.co_name == "<module>":
+        nonlocal main
+        if main is None and event == "call" and frame.f_globals is namespace and frame.f_code.co_name == "<module>":
+            main = frame  # the first one; later ones are of code that it executes
+        elif main is frame and event == "return":
+            main = ()
+            sys.setprofile(None)
             if frame.f_code.co_code[frame.f_lasti] == finished:
-                sys.setprofile(None)
                 exec(compile(ending, "<ending>", "exec"), {})
 
     sys.setprofile(watch_main)

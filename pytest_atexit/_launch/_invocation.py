@@ -187,7 +187,8 @@ def _find(name: str, python: str, base: Invocation) -> str:
     else:
         found = shutil.which(name, path=os.path.dirname(python)) or shutil.which(name, path=base.env.get("PATH"))
     if found is None:
-        msg = f"there is no command {name!r} that can be executed"
+        there = ": it is there, but not executable" if os.path.isfile(os.path.join(base.cwd, name)) else ""
+        msg = f"there is no command {name!r} that can be executed{there}"
         raise LaunchError(msg)
     return os.path.abspath(found)
 

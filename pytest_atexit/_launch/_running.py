@@ -272,10 +272,10 @@ class RunningProgram:
         __tracebackhide__ = True
         status = ExitStatus.from_returncode(self._run.output.returncode or 0)
         lines = [
-            f"the program ran ({status}), but no agent was in it, so nothing is known of its handlers",
+            f"the program ran ({status}), but was not recorded, so nothing is known of its handlers",
             f"$ {self._run.command}",
-            "The agent comes through PYTHONPATH: -S, -I, -E and a cleaned environment keep it out, and what is no",
-            "Python program can't have one.",
+            "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
+            "out, and what is no Python program can't load it.",
             *_explain.output("stdout", self.stdout),
             *_explain.output("stderr", self.stderr),
         ]

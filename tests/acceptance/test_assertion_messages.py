@@ -70,7 +70,7 @@ def test_ran(result, message):
     """A handler that was registered and did not run."""
     expected = """
     gone did not run
-      expected: ['gone', 'close']
+      expected: ['gone: at least 1', 'close: at least 1']
       actual:   ['gone: 0', 'close: 1']
     """
     check_text(message(result.assert_ran, "gone", "close"), expected + STORY)
@@ -80,7 +80,7 @@ def test_ran_times(result, message):
     """A handler that did not run that often."""
     expected = """
     close did not run twice
-      expected: ['close', 'flush']
+      expected: ['close: 2', 'flush: 2']
       actual:   ['close: 1', 'flush: 2']
     """
     check_text(message(result.assert_ran, "close", "flush", times=2), expected + STORY)
@@ -90,7 +90,7 @@ def test_ran_once(result, message):
     """A handler that ran twice."""
     expected = """
     flush did not run exactly once
-      expected: ['flush']
+      expected: ['flush: 1']
       actual:   ['flush: 2']
     """
     check_text(message(result.assert_ran_once, "flush"), expected + STORY)
@@ -107,7 +107,7 @@ def test_ran_once_in_the_tree(capexit, message):
     )
     expected = """
     print did not run exactly once in all processes together
-      expected: ['print']
+      expected: ['print: 1']
       actual:   ['print: 2']
 
     status: exit code 0 (ended by return)
@@ -124,8 +124,8 @@ def test_not_ran(result, message):
     """A handler that did run."""
     expected = """
     close ran
-      expected: []
-      actual:   ['flush', 'flush', 'close']
+      expected: ['close: 0']
+      actual:   ['close: 1']
     """
     check_text(message(result.assert_not_ran, "close"), expected + STORY)
 
@@ -263,7 +263,7 @@ def test_nothing_passes_where_no_handler_was_registered(capexit, message):
       expected: ['a handler']
       actual:   []
 
-    status: killed by SIGKILL (ended by SIGKILL)
+    status: killed by SIGKILL
     exit timeline of process N (main): no handler was registered
     """
     check_text(message(result.assert_no_duplicates), expected)

@@ -212,8 +212,8 @@ def test_no_agent(capexit, message):
     assert lines[0] == ("the program ran (exit code 0), but no agent was in it, so nothing is known of its handlers")
     assert lines[1].endswith(f"{sys.executable} -S RUN/program.py")
     assert lines[2:] == [
-        "The agent comes through PYTHONPATH: -S, -I, -E and a cleaned environment keep it out, and what is no",
-        "Python program can't have one.",
+        "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
+        "out, and what is no Python program can't load it.",
         "stdout:",
         "  hello",
     ]

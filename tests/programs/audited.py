@@ -1,4 +1,4 @@
-"""An audit hook hears of nothing that doesn't happen without us: no import, no open file, no frame looked at."""
+"""An audit hook hears of nothing that doesn't happen without us: no import, no open file, no code made."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ def fails():
 
 
 def hook(event, arguments):
-    if event not in ("object.__getattr__", "object.__setattr__"):  # the compiler's and the printing's own
+    if event not in ("sys._getframe", "object.__getattr__"):  # see audited_frames.py
         os.write(1, f"{event} {len(arguments)}\n".encode())
 
 

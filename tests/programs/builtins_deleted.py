@@ -34,9 +34,7 @@ ZeroDivisionError = ZeroDivisionError
 Raised = BaseException
 hook = sys.unraisablehook
 atexit.register(handler)
-for name in list(vars(builtins)):
-    if name not in ("__build_class__", "__name__", "__spec__", "__doc__", "__loader__", "__package__", "__import__"):
-        delattr(builtins, name)
+vars(builtins).clear()
 atexit.register(handler)
 atexit.register(handler, 1, [2, (3, {4: 5})], "text", b"bytes", a=1.5)
 atexit.register(Equal())

@@ -25,28 +25,13 @@ def spy(name, real):
 
 
 atexit.register(handler)
-for name, value in list(vars(builtins).items()):
-    if not name.startswith("_") and callable(value) and not isinstance(value, type):
-        setattr(builtins, name, spy(name, value))
-for name in [
-    "str",
-    "int",
-    "bytes",
-    "tuple",
-    "list",
-    "dict",
-    "set",
-    "frozenset",
-    "type",
-    "object",
-    "property",
-    "map",
-    "zip",
-    "range",
-    "bool",
-    "float",
-]:
-    setattr(builtins, name, spy(name, getattr(builtins, name)))
+replaced = {
+    name: spy(name, value)
+    for name, value in vars(builtins).items()
+    if callable(value) and name[0] != "_" and not (isinstance(value, type) and issubclass(value, BaseException))
+}
+vars(builtins).update(replaced)
+write(1, b"replaced\n")
 atexit.register(handler, 1, [2, (3, {4: 5})], "text", b"bytes", a=1.5)
 atexit.register(handler)
 atexit.unregister(write)

@@ -19,9 +19,6 @@ atexit.register(functools.lru_cache(print), "cached")
 atexit.register(exec, "print('exec', __name__ if '__name__' in globals() else None)", {"__name__": "given"})
 atexit.register(exec, "print('no namespace')")
 atexit.register(eval, "1/0", {})
-atexit.register(globals)
-atexit.register(locals)
-atexit.register(dir)
 
 
 class Closer:

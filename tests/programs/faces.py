@@ -40,14 +40,6 @@ for function in (
     owner = type("Owner", (), {"attribute": function})
     print(owner().attribute is function, owner.attribute is function, owner.__dict__["attribute"] is function)
     print(pydoc.plain(pydoc.render_doc(function)))
-    try:
-        function.attribute = 1
-    except AttributeError as error:
-        print(error)
-    try:
-        print(vars(function))
-    except TypeError as error:
-        print(error)
 print(
     repr(atexit), atexit.__name__, atexit.__doc__, atexit.__spec__, atexit.__loader__, sorted(vars(atexit)), dir(atexit)
 )

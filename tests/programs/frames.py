@@ -21,16 +21,6 @@ def warns(level):
     warnings.warn(f"level {level}", stacklevel=level)
 
 
-def depth():
-    def below(n):
-        try:
-            return below(n + 1)
-        except RecursionError:
-            return n
-
-    print("depth", below(0)) if sys.version_info >= (3, 11) else print("depth")  # 3.10 has two frames fewer
-
-
 class Object:
     def __call__(self):
         stack()
@@ -49,15 +39,12 @@ def fails():
 
 
 warnings.simplefilter("always")
-sys.setrecursionlimit(500)
 for level in 1, 2, 3:
     atexit.register(warns, level)
     atexit.register(warnings.warn, f"C call, level {level}", stacklevel=level)
 atexit.register(stack)
 atexit.register(stack, *())
 atexit.register(Object())
-atexit.register(depth)
-atexit.register(depth)
 atexit.register(from_signal)
 atexit.register(fails)
 atexit.register(lambda: print(sys.exc_info()))

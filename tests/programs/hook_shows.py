@@ -10,8 +10,7 @@ def hook(unraisable):
     print(unraisable.err_msg, "|", unraisable.object, "|", unraisable.object is fails, type(unraisable.object))
     traceback.print_tb(unraisable.exc_traceback, file=sys.stdout)
     print(unraisable.exc_value.__traceback__ is unraisable.exc_traceback, sys.unraisablehook is hook)
-    frame = sys._getframe()
-    print(frame.f_back, frame.f_code.co_name, sys.exc_info())
+    print(sys._getframe().f_code.co_name, sys.exc_info())
 
 
 def fails(*args, **kwargs):

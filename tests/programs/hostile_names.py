@@ -12,16 +12,6 @@ class Loud:
 
 class Meta(type):
     @property
-    def __qualname__(cls):
-        print("Meta.__qualname__ asked")
-        return 1
-
-    @property
-    def __module__(cls):
-        print("Meta.__module__ asked")
-        raise RuntimeError
-
-    @property
     def __name__(cls):
         print("Meta.__name__ asked")
         raise RuntimeError
@@ -38,6 +28,22 @@ class Meta(type):
 
     def mro(cls):
         return type.mro(cls)
+
+
+def asked(name):
+    def ask(cls):
+        print(name, "asked")
+        raise RuntimeError(name)
+
+    return property(ask)
+
+
+Meta.__qualname__ = "Meta"
+for name in "__qualname__", "__module__", "__doc__", "__bases__", "__base__", "__name__":
+    try:
+        type.__setattr__(Meta, name, asked(name))
+    except (AttributeError, TypeError) as error:
+        print(error)
 
 
 class Nameless(metaclass=Meta):

@@ -73,7 +73,6 @@ unregistered()
 print("unregistered ones are gone")
 referenced()
 atexit.register(Dies("run").method)
-atexit.register(atexit._run_exitfuncs) if sys.version_info < (3, 14) else None
 sys.unraisablehook = hook_ends
 scene()
 module_global = Dies("module global")

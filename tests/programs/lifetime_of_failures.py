@@ -36,7 +36,9 @@ def chained(argument):
 
 
 def look():
-    print([reference() for reference in references], gc.collect(), len(gc.garbage))
+    print([reference() is None for reference in references])
+    gc.collect()
+    print(len(gc.garbage))
 
 
 gc.disable()

@@ -49,11 +49,6 @@ for exception in (
 
 
 @atexit.register
-def recurses():
-    recurses()
-
-
-@atexit.register
 def deep(n=50):
     if n:
         deep(n - 1)

@@ -17,8 +17,3 @@ atexit.register(print, "cleared")
 atexit._clear()
 print(atexit._ncallbacks(), atexit._run_exitfuncs())
 atexit.register(print, "at exit")
-for wrong in (lambda: atexit._run_exitfuncs(1)), (lambda: atexit._clear(1)), (lambda: atexit._ncallbacks(1)):
-    try:
-        wrong()
-    except TypeError as error:
-        print(error)

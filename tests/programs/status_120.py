@@ -5,6 +5,6 @@ import os
 import sys
 
 atexit.register(os.write, 2, b"handler\n")
+atexit.register(print, "lost")
 atexit.register(os.close, 1)
-print("lost")
 sys.exit(3)

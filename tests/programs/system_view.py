@@ -19,7 +19,7 @@ print(len(sys.path_importer_cache), sys.argv, sys.orig_argv, sys.flags, sys.warn
 print(sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook, sys.displayhook, sys.breakpointhook)
 print(sys.getrecursionlimit(), sys.getswitchinterval(), sys.dont_write_bytecode, sys.pycache_prefix)
 print(sorted(vars(builtins)), sorted(set(globals()) - {"before"}), __file__, __name__, __spec__, __loader__.__class__)
-print({name: value for name, value in os.environ.items() if "ATEXIT" in name})
+print(sorted({*os.environ} - {"PYTHONPATH", "PYTEST_ATEXIT_JOURNAL"}))
 print([signal.getsignal(number) for number in range(1, 65) if number not in (32, 33)])
 print(threading.active_count(), len(os.listdir("/proc/self/task")), os.getcwd() == os.path.realpath("."))
 print(

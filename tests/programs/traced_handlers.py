@@ -25,16 +25,12 @@ def handler(*args, **kwargs):
     len(args)
 
 
-def fails():
-    raise ValueError("fails")
-
-
 atexit.register(sys.settrace, None)
 atexit.register(sys.setprofile, None)
-for each in handler, Object(), fails, len, lambda: None:
+for each in handler, lambda *args, **kwargs: None, dict:
     atexit.register(each)
-    atexit.register(each, [1])
-    atexit.register(each, a=1)
-sys.unraisablehook = lambda unraisable: None
+    atexit.register(each, [(1, 2)])
+    atexit.register(each, end="")
+atexit.register(Object())
 atexit.register(sys.settrace, watch("trace"))
 atexit.register(sys.setprofile, watch("profile"))

@@ -1,0 +1,53 @@
+"""What the acceptance tests share: an inner pytest run with the plugin, in a process of its own."""
+
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+Inner = Callable[..., pytest.RunResult]
+
+INSTALLED = bool(entry_points(group="pytest11", name="atexit"))
+HEADING = re.compile(r"^[-_=]{3,} .* [-_=]{3,}$")
+
+
+@pytest.fixture
+def inner_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files of inner runs, which is theirs alone."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, inner_tmpdir: Path) -> Inner:
+    """A function that runs a test file by pytest in a process of its own."""
+
+    def run(source: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        plugin = () if INSTALLED else ("-p", "pytest_atexit.plugin")
+        return pytester.runpytest_subprocess(*plugin, *options, timeout=50)
+
+    return run
+
+
+@pytest.fixture
+def sections() -> Callable[[pytest.RunResult, str], list[str]]:
+    """A function that returns the texts of all report sections of a name, in their order."""
+
+    def of(result: pytest.RunResult, name: str = "capexit") -> list[str]:
+        found: list[list[str]] = []
+        inside = False
+        for line in result.outlines:
+            if HEADING.match(line):
+                inside = line.strip("-") == f" {name} "
+                if inside:
+                    found.append([])
+            elif inside:
+                found[-1].append(line)
+        return ["\n".join(lines) for lines in found]
+
+    return of
