@@ -154,8 +154,9 @@ def test_window_that_cannot_be_followed_by_another_is_said(
         recorded(path)
     result = error.value.result
     assert outcome_of(result) == plainly(path)
-    assert 3000 < len(result.handlers) < 10_000
-    assert [handler.args[0] for handler in result.handlers] == list(range(len(result.handlers)))
+    numbers = [handler.args[0] for handler in result.handlers if handler.name == "handler"]
+    assert 3000 < len(numbers) < 10_000
+    assert numbers == list(range(len(numbers)))
 
 
 def test_hundreds_of_forks_are_recorded(recorded: Recorded) -> None:
