@@ -50,7 +50,7 @@ class Assertions:
         wrong = [name for name in names if (counts[name] != times if times is not None else not counts[name])]
         if wrong:
             often = "" if times is None else f" {_explain.times(times)}"
-            wanted = [f"{name}: {times or 'at least 1'}" for name in names]
+            wanted = [f"{name}: {'at least 1' if times is None else times}" for name in names]
             self._fail(f"{_explain.listed(wrong)} did not run{often}", wanted, [f"{n}: {counts[n]}" for n in names])
 
     def assert_ran_once(self, *names: str, tree: bool = False) -> None:

@@ -49,7 +49,7 @@ class UnknownHandler(PytestAtexitError, LookupError):
 
 
 class HandlerFailed(RunError, AssertionError):
-    """A handler raised, or other exit-time work ended in an ignored exception."""
+    """A handler raised."""
 
 
 class HandlerSkipped(RunError, AssertionError):

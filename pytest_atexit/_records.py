@@ -74,7 +74,7 @@ def _run_numbers(lives: Iterable[Life]) -> dict[int, int]:
     return {event: number for number, event in enumerate(sorted(moments, key=moments.__getitem__), 1)}
 
 
-def _role(life: Life, known_pid: bool) -> str:  # noqa: FBT001
+def _role(life: Life, known_pid: bool) -> str:
     if life.parent:
         return "multiprocessing" if life.fork_module in FORKING_MODULES else "fork"
     line = " ".join(life.began.argv)

@@ -32,6 +32,7 @@ class Evidence:
         became: it was replaced by another recorded program.
         caught: signals sent by the test for which a signal handler was installed at that moment.
         grace: the grace in seconds, if it was killed after that, and the signal sent before.
+        is_foreign: the status is that of another process: of a shell script, say, that started this one.
         overran: the timeout in seconds, if it was killed after that.
     """
 
@@ -45,11 +46,14 @@ class Evidence:
     caught: frozenset[int]
     grace: tuple[float, int] | None
     overran: float | None
+    is_foreign: bool
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
     """Returns what really happened, or None where status and record don't tell."""
     number, code = evidence.status.signal, evidence.status.code
+    if evidence.is_foreign:
+        return None
     if number is not None:
         if number == signal.SIGABRT:
             return Ending.FATAL_ERROR if FATAL.search(evidence.stderr) else Ending.ABORT
@@ -77,6 +81,8 @@ def reason_of(evidence: Evidence) -> str | None:
         return f"it was killed, for it was still running after {evidence.overran:g} s"
     if not any(handler.state in ("skipped", "unfinished") for handler in evidence.handlers):
         return None
+    if evidence.is_foreign:
+        return UNKNOWN
     number = evidence.status.signal
     if number is not None and not (number == signal.SIGINT and evidence.called):
         return _signal_reason(evidence, number)

@@ -38,10 +38,13 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
     from pytest_atexit._capexit import CapExit
 
     node = request.node
+    settings, wrong = None, ""
     try:
         settings = _settings.settings_of(request.config, node)
     except pytest.UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        wrong = str(error)
+    if settings is None:
+        pytest.fail(wrong, pytrace=False)
     made = CapExit(session, settings.timeout, settings.linger)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:

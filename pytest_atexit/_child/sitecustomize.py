@@ -691,8 +691,9 @@ def define_chains():
     watch = map(held.append, map(ref, map(fresh.__getitem__, added), repeat(failed)))
     hold = iter(fresh.pop, None)
     is_uncaught = map(sys.__dict__.__contains__, repeat("last_type"))  # set where an exception ended the program
-    begin = map(Builtin.__call__, out, map(b"S%d\t%d\t".__mod__, zip(clock, is_uncaught)))
-    end = map(Builtin.__call__, out, map(b"E%d\t".__mod__, clock))
+    # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
+    begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
+    end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
     release = map(callable, iter(held.pop, None))  # `callable`, lest the reference outlives the lock
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
 TICK = 1e9 / os.sysconf("SC_CLK_TCK")  # nanoseconds
 
 
@@ -34,6 +35,15 @@ class Process:
         if fields[0] in "ZX":
             return None
         return cls(pid, int(fields[19]), int(fields[1]), int(fields[2]), int(fields[3]))
+
+    def may_be_starting(self) -> bool:
+        """Whether it is a Python that has just been started, and so may not have come to write anything."""
+        try:
+            name = os.path.basename(os.readlink(f"/proc/{self.pid}/exe"))
+        except OSError:
+            return False
+        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.started * TICK
+        return name.startswith(("python", "pypy")) and age < START_PATIENCE
 
     def kill(self) -> None:
         """End it with SIGKILL, if it is still there."""

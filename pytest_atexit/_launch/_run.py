@@ -114,10 +114,16 @@ class Run:
         while (left := deadline - time.monotonic()) > 0:
             lives = self.lives()
             alive = self.descendants(lives)
-            unborn = any(life.unborn for life in lives) and self._group_exists()
-            if not alive and not unborn:
+            more = self._group_exists() and self._may_get_more(lives)
+            if not alive and not more:
                 return
-            wait_for_end(alive, PAUSE if unborn else left)
+            wait_for_end(alive, PAUSE if more else left)
+
+    def _may_get_more(self, lives: list[Life]) -> bool:
+        """Whether a process was forked or started just now and has not come to write anything."""
+        known = {life.began.pid for life in lives}
+        starting = (p for p in session_members(self.pid) if p.pid not in known and p.may_be_starting())
+        return any(life.unborn for life in lives) or any(starting)
 
     def result(self) -> ExitResult | None:
         """Returns the result as of now, once the main process has ended; None if that was not recorded."""
@@ -199,6 +205,7 @@ class Run:
             caught=frozenset(self.caught),
             grace=self.grace if killed else None,
             overran=self.overran,
+            is_foreign=main.record.pid != self.pid,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(

@@ -145,7 +145,7 @@ class RunningProgram:
         what = f"the registration of {_explain.listed(names)}"
         self._until(lambda: {*names} <= {handler.name for handler in self.handlers}, timeout, what)
 
-    def wait_for_signal_handler(self, signum: int, timeout: float | None = None) -> None:
+    def wait_for_signal_handler(self, signum: int | str, timeout: float | None = None) -> None:
         """Wait until the program has a signal handler installed. The kernel is asked; the program can't tell.
 
         Raises:
@@ -153,8 +153,9 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        what = f"a signal handler for {signal_name(signum)}"
-        self._until(lambda: SignalMasks.of(self.pid).catches(signum), timeout, what)
+        number = _number_of(signum)
+        what = f"a signal handler for {signal_name(number)}"
+        self._until(lambda: SignalMasks.of(self.pid).catches(number), timeout, what)
 
     def wait_for(self, predicate: Callable[..., T], timeout: float | None = None) -> T:
         """Wait until `predicate()`, or `predicate(program)` if it takes an argument, is true, and return its value.
@@ -167,16 +168,19 @@ class RunningProgram:
         check = (lambda: predicate(self)) if _takes_argument(predicate) else predicate
         return self._until(check, timeout, _name_of(predicate))
 
-    def send_signal(self, signum: int) -> None:
-        """Send a signal to the program; after its end nothing happens, as with `Popen`."""
-        if SignalMasks.of(self.pid).catches(signum):
-            self._run.caught.add(signum)
-        else:
-            self._run.caught.discard(signum)
-        self._run.signal(signum)
+    def send_signal(self, signum: int | str) -> None:
+        """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
+
+        Raises:
+            ValueError: there is no signal of that name.
+        """
+        number = _number_of(signum)
+        self._note_disposition(number)
+        self._run.signal(number)
 
     def interrupt(self) -> None:
         """Send SIGINT to the whole process group, as a terminal does at Ctrl-C."""
+        self._note_disposition(signal.SIGINT)
         self._run.signal_group(signal.SIGINT)
 
     def terminate(self) -> None:
@@ -187,7 +191,7 @@ class RunningProgram:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
-    def wait(self, timeout: float | None = None, *, allow_failures: bool = False) -> ExitResult:
+    def wait(self, timeout: float | None = None, allow_failures: bool = False) -> ExitResult:
         """Wait for the end and return the result; called again, it reads the record again.
 
         Args:
@@ -198,14 +202,17 @@ class RunningProgram:
             ProgramTimeout: it had not ended by then, and was killed with everything that it had started.
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            ValueError: a negative timeout.
         """
         __tracebackhide__ = True
         limit = self._timeout if timeout is None else timeout
+        if limit < 0:
+            raise ValueError(f"timeout is a number of seconds, not {limit!r}")
         if not self._run.output.wait(limit):
             self._raise_timeout(limit)
         return self._finished(allow_failures)
 
-    def stop(self, signal: int = signal.SIGTERM, grace: float = 10.0, *, allow_failures: bool = False) -> ExitResult:
+    def stop(self, signal: int | str = signal.SIGTERM, grace: float = 10.0, allow_failures: bool = False) -> ExitResult:
         """End it as `docker stop`, Kubernetes and systemd do: a signal and, after the grace, SIGKILL for all of it.
 
         Args:
@@ -219,13 +226,21 @@ class RunningProgram:
         """
         __tracebackhide__ = True
         if not self._run.ended:
+            number = _number_of(signal)
             sent = time.monotonic()
-            self.send_signal(signal)
+            self.send_signal(number)
             if not self._run.output.wait(grace):
-                self._run.grace = grace, signal
+                self._run.grace = grace, number
                 self._run.kill_tree()
             self._run.grace_used = time.monotonic() - sent
         return self._finished(allow_failures)
+
+    def _note_disposition(self, signum: int) -> None:
+        """Ask the kernel, just before a signal is sent, whether a signal handler is installed."""
+        if SignalMasks.of(self.pid).catches(signum):
+            self._run.caught.add(signum)
+        else:
+            self._run.caught.discard(signum)
 
     def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
         """Returns the first true value of `check`, which is asked again at each output and each PAUSE."""
@@ -250,7 +265,7 @@ class RunningProgram:
         lines = [headline, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
         raise error("\n".join(lines))
 
-    def _finished(self, allow_failures: bool) -> ExitResult:  # noqa: FBT001
+    def _finished(self, allow_failures: bool) -> ExitResult:
         """The result of a program that has ended."""
         __tracebackhide__ = True
         self._judged = True
@@ -351,6 +366,15 @@ def _status_of(url: str) -> int | None:
         return error.code
     except (OSError, http.client.HTTPException):
         return None
+
+
+def _number_of(signum: int | str) -> int:
+    """Returns the number of a signal, which may be given by name."""
+    if isinstance(signum, str):
+        if signum.upper() not in signal.Signals.__members__:
+            raise ValueError(f"there is no signal {signum!r}")
+        return signal.Signals[signum.upper()]
+    return signum
 
 
 def _name_of(predicate: Callable[..., object]) -> str:

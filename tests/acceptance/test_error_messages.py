@@ -209,7 +209,7 @@ def test_no_agent(capexit, message):
     """A program that can't be recorded is an error, never an empty result."""
     text = message(NotRecorded, capexit.run, "print('hello')", python_args=["-S"])
     lines = text.splitlines()
-    assert lines[0] == ("the program ran (exit code 0), but no agent was in it, so nothing is known of its handlers")
+    assert lines[0] == ("the program ran (exit code 0), but was not recorded, so nothing is known of its handlers")
     assert lines[1].endswith(f"{sys.executable} -S RUN/program.py")
     assert lines[2:] == [
         "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",

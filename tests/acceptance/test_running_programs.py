@@ -93,6 +93,15 @@ def test_stop_by_another_signal(start):
     assert result.ending is Ending.SIGINT
 
 
+def test_signals_may_be_named(start):
+    """As endings are."""
+    server = start("graceful")
+    server.wait_for_signal_handler("sigterm")
+    with pytest.raises(ValueError, match="there is no signal 'SIGTREM'"):
+        server.send_signal("SIGTREM")
+    assert server.stop("SIGTERM", grace=10).ran == ["close"]
+
+
 def test_stop_kills_after_the_grace(start):
     """What ignores SIGTERM is killed, and the result says so."""
     result = start("stubborn").stop(grace=0.3)
@@ -170,6 +179,18 @@ def test_descendants_may_outlive_it_for_a_while(capexit):
     """
     result = capexit.run(program)
     assert [child.ran for child in result.children] == [["print"]]
+    assert result.left_running == []
+
+
+def test_a_child_that_was_just_started_is_awaited(capexit):
+    """Also one whose interpreter has not come to record anything when the program ends."""
+    program = """
+    import subprocess, sys
+    code = "import atexit, select; atexit.register(print); select.select([], [], [], 0.3)"
+    subprocess.Popen([sys.executable, "-c", code])
+    """
+    result = capexit.run(program)
+    assert [(child.role, child.ran) for child in result.children] == [("subprocess", ["print"])]
     assert result.left_running == []
 
 

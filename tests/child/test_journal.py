@@ -24,13 +24,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 SUDDEN_ENDS = {
     "SIGKILL": ("os.kill(os.getpid(), 9)", -9),
-    "SIGSTOP, then SIGKILL by a child": (
-        "pid = os.getpid(); os.fork() or (os.kill(pid, 19), os.kill(pid, 9), os._exit(0)); os.wait()",
-        -9,
-    ),
     "os._exit": ("os._exit(7)", 7),
     "abort": ("os.abort()", -6),
-    "fault": ("import faulthandler; faulthandler._read_null()", -11),
+    "fault": ("import ctypes; ctypes.string_at(0)", -11),
     "exit of the C library": ("import ctypes; ctypes.CDLL(None)._exit(7)", 7),
 }
 
@@ -191,9 +187,8 @@ def test_children_that_write_at_once_do_not_mix(recorded: Recorded) -> None:
         for _ in range(8):
             os.wait()
         """)
-    assert [[handler.args[:2] for handler in child.handlers] for child in result.children] == [
-        [(child, number) for number in range(1000)] for child in range(8)
-    ]
+    written = [[handler.args[:2] for handler in child.handlers] for child in result.children]
+    assert sorted(written) == [[(child, number) for number in range(1000)] for child in range(8)]
     assert not any(child.lost for child in result.children)
 
 
@@ -279,7 +274,9 @@ def test_empty_journal_has_no_programs(journal: Journal) -> None:
 
 def test_lines_are_read_as_events(read: Callable[..., Program]) -> None:
     """The example lines of a process and a handler that ran."""
-    began, registered, started, ended = read(BEGAN, STRINGS, REGISTERED, b"S3000\t0\t1\n", b"E4000\t1\n").events
+    began, registered, started, ended = read(
+        BEGAN, STRINGS, REGISTERED, b"S%x\t0\t1\n" % 3000, b"E%x\t1\n" % 4000
+    ).events
     assert began == ProcessBegan(
         1000, "start", PID, 1, 0, 0, "cpython 3.11.7", "/bin/python", "/lib/python", ("python", "app.py")
     )

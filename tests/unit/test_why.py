@@ -42,6 +42,7 @@ NOTHING = Evidence(
     caught=frozenset(),
     grace=None,
     overran=None,
+    is_foreign=False,
 )
 SKIPPED = dataclasses.replace(NOTHING, handlers=[handler("skipped")])
 RAN = dataclasses.replace(NOTHING, handlers=[handler("ran")], called=[handler("ran")], uncaught=False)
@@ -71,6 +72,7 @@ def last(function, *args):
         (dataclasses.replace(SKIPPED, last_calls=last("execv", "/bin/true")), Ending.EXEC),
         (dataclasses.replace(SKIPPED, became=True), Ending.EXEC),
         (SKIPPED, None),
+        (dataclasses.replace(RAN, is_foreign=True), None),
     ],
 )
 def test_the_ending_is_what_status_and_record_tell(evidence, ending):
@@ -83,6 +85,7 @@ def test_the_ending_is_what_status_and_record_tell(evidence, ending):
     [
         (RAN, None),
         (SKIPPED, "unknown"),
+        (killed(signal.SIGTERM, is_foreign=True), "unknown"),
         (killed(signal.SIGTERM), "SIGTERM had its default action: no signal handler was installed"),
         (
             killed(signal.SIGTERM, caught=frozenset([signal.SIGTERM])),
