@@ -30,7 +30,7 @@ class Recorded:
 def lives_of(journal: Journal) -> list[Life]:
     """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
-    return sorted(lives, key=lambda life: life.began.time)
+    return sorted(lives, key=lambda life: life.born)
 
 
 def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) -> list[Recorded]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pytest_atexit._events import (
     Ended,
     Event,
+    Forked,
     LastCall,
     LastCallFailed,
     Lost,
@@ -52,7 +53,10 @@ class Call:
 
 @dataclass(slots=True)
 class Life:
-    """What happened to the handlers of one program in one process."""
+    """What happened to the handlers of one program in one process.
+
+    `born` is when it was started or forked, in nanoseconds: a forked child may come to write only after its siblings.
+    """
 
     began: ProcessBegan
     registrations: dict[int, Registration] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class Life:
     last_calls: list[LastCall] = field(default_factory=list)
     lost: bool = False
     unborn: int = 0
+    born: int = 0
     fork_module: str = ""
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
@@ -117,9 +122,9 @@ class Life:
                 self.running.remove(call)
                 return
 
-    def forked(self, began: ProcessBegan, module: str) -> Life:
+    def forked(self, began: ProcessBegan, moment: Forked) -> Life:
         """Returns the life of a child that is forked now: it inherits what has not been called or removed."""
-        child = Life(began, fork_module=module, parent=self)
+        child = Life(began, fork_module=moment.module, parent=self, born=moment.time)
         for number, registration in self.registrations.items():
             if not registration.removed and not registration.calls:
                 child.registrations[number] = Registration(registration.event, inherited=True)
@@ -134,7 +139,7 @@ def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
     began = program.began
     if began is None:
         return
-    life = life or Life(began)
+    life = life or Life(began, born=began.time)
     forks = iter(program.forks)
     index, child = next(forks, (None, None))
     children = []
@@ -143,7 +148,8 @@ def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
             if child.began is None:  # it has not written yet, or the fork failed
                 life.unborn += 1
             else:
-                children.append((child, life.forked(child.began, getattr(event, "module", ""))))
+                moment = event if isinstance(event, Forked) else Forked(child.began.time, 0, "")
+                children.append((child, life.forked(child.began, moment)))
             index, child = next(forks, (None, None))
         life.apply(event)
     yield life

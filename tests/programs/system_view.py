@@ -36,3 +36,4 @@ except ImportError as error:
 print(sys.stdin, sys.stdout, sys.stderr, sys.stdin.read())
 with open("/proc/self/status") as status:
     print([line for line in status if line.startswith(("SigBlk", "SigIgn", "SigPnd", "Threads"))])
+atexit.register(len, "")
