@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_atexit._result import ExitResult, ProcessRecord
 
 SHOWN_LINES = 30  # of stdout or stderr in a message: the last ones
+SHOWN_CHARACTERS = 100  # of a handler with its arguments
 SHOWN_HANDLERS = 60  # of a timeline: the first ones
 
 
@@ -48,7 +49,7 @@ def known(record: ProcessRecord) -> str:
     if not record.handlers:
         return "No handler was registered in this process."
     return "\n".join(
-        ["Registered were:", *(f"  {h}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])]
+        ["Registered were:", *(f"  {_cut(str(h))}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])]
     )
 
 
@@ -94,7 +95,11 @@ def _row(handler: Handler) -> tuple[str, str, str, str, str]:
     notes = [f"registered at {handler.where}"]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
-    return when, handler.state, str(handler), took, ", ".join(notes)
+    return when, handler.state, _cut(str(handler)), took, ", ".join(notes)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
 def _exceptions(record: ProcessRecord) -> list[str]:
