@@ -300,9 +300,7 @@ class RunningProgram:
         __tracebackhide__ = True
         self._judged = True
         run = self._run
-        lives = run.lives()
-        records = [each.record for each in run.records(lives)]
-        alive = run.processes(lives)
+        alive = run.processes(run.lives())
         stacks = stacks_of(alive, run.output, run.stderr_pipe)
         records = [each.record for each in run.records()]
         lines = explain_hang(records, stacks, {process.pid for process in alive})
@@ -340,9 +338,9 @@ class RunningProgram:
 def check_failures(result: ExitResult) -> None:
     """Raise HandlerFailed if a handler of the main process or of a child raised."""
     __tracebackhide__ = True
-    failed = [(record, h) for record in (result, *result.children) for h in record.timeline if h.state == "failed"]
+    failed = [h for record in (result, *result.children) for h in record.timeline if h.state == "failed"]
     if failed:
-        names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for _, h in failed))
+        names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for h in failed))
         headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
         lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
         raise HandlerFailed("\n".join(lines), result)
