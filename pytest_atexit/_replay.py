@@ -89,7 +89,7 @@ class Life:
                 self.last_calls.append(event)
             case LastCallFailed() if self.last_calls:
                 self.last_calls.pop()
-            case Lost():
+            case Lost() | Forked(address=0):  # there was no room for the child to write
                 self.lost = True
             case _:
                 pass
@@ -144,12 +144,11 @@ def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
     index, child = next(forks, (None, None))
     children = []
     for position, event in enumerate(program.events):
-        if position == index and child is not None:
+        if position == index and child is not None and isinstance(event, Forked):
             if child.began is None:  # it has not written yet, or the fork failed
                 life.unborn += 1
             else:
-                moment = event if isinstance(event, Forked) else Forked(child.began.time, 0, "")
-                children.append((child, life.forked(child.began, moment)))
+                children.append((child, life.forked(child.began, event)))
             index, child = next(forks, (None, None))
         life.apply(event)
     yield life
