@@ -203,7 +203,7 @@ def _process(fields: list[str], _: dict[int, str]) -> ProcessBegan:
     if kind == "fork":
         return ProcessBegan(*began)
     interpreter, unrecorded, texts = rest
-    python, executable, stdlib, *argv = map(unescape, texts.split("\x1f"))
+    python, executable, stdlib, *argv = unescape(texts).split("\0")
     return ProcessBegan(*began, int(interpreter), int(unrecorded), python, executable, stdlib, tuple(argv))
 
 
@@ -242,7 +242,7 @@ def _raised(text: str, strings: dict[int, str]) -> Raised:
 
 
 def _last_call(fields: list[str], strings: dict[int, str]) -> LastCall:
-    time, function, file, line, _, thread, args = fields
+    time, function, file, line, _, thread, args, *_ = fields
     arguments = decode_value(args)
     return LastCall(
         time=int(time),

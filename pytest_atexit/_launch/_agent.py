@@ -6,24 +6,15 @@ no interpreter looks at times, and none needs to be allowed to write.
 
 from __future__ import annotations
 
-import os
-import py_compile
 import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import cache_from_source
 from pathlib import Path
 
 from pytest_atexit._errors import LaunchError
-
-SOURCE = Path(__file__).parent.parent / "_child" / "sitecustomize.py"
-STRIPPED = 2  # without docstrings, at any level of optimization: less to load
-COMPILE = (
-    "import sys; sys.dont_write_bytecode = True; import importlib.util, py_compile; "
-    "py_compile.compile(sys.argv[1], importlib.util.cache_from_source(sys.argv[1]), optimize=2, doraise=True, "
-    "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
-)
+from pytest_atexit._launch import _bytecode
+from pytest_atexit._launch._build import CORE, agent_source
 
 
 class Agent:
@@ -35,9 +26,9 @@ class Agent:
         except OSError as error:
             msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
             raise LaunchError(msg) from error
-        self._file = self.folder / SOURCE.name
+        self._file = self.folder / CORE.name
         self._ready: set[tuple[str, int]] = set()
-        shutil.copyfile(SOURCE, self._file)
+        self._file.write_text(agent_source(), encoding="utf-8")
 
     def prepare(self, python: str, optimize: int) -> None:
         """Have bytecode ready for an interpreter at its level of optimization (`-O`)."""
@@ -45,18 +36,10 @@ class Agent:
             return
         self._ready.add((python, optimize))
         if python == sys.executable:
-            py_compile.compile(
-                str(self._file),
-                cfile=cache_from_source(str(self._file), optimization=optimize or ""),
-                optimize=STRIPPED,
-                doraise=True,
-                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-            )
+            _bytecode.write_bytecode(str(self._file), str(optimize or ""))
             return
-        flags = ["-I", "-S", *["-O"] * optimize]
-        env = {**os.environ, "PYTHONPYCACHEPREFIX": ""}
-        command = [python, *flags, "-c", COMPILE, str(self._file)]
-        subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+        command = [python, "-I", "-S", *["-O"] * optimize, _bytecode.__file__, str(self._file)]
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
 
     def close(self) -> None:
         """Remove the folder."""

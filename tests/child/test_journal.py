@@ -239,7 +239,7 @@ def test_registrations_in_a_signal_handler_do_not_tear_others(recorded: Recorded
 # ---- bytes made by hand
 
 PID = 4321
-BEGAN = b"P\t%d\t1000\tstart\t%d\t1\t0\t0\tcpython 3.11.7\x1f/bin/python\x1f/lib/python\x1fpython\x1fapp.py\n" % (
+BEGAN = b"P\t%d\t1000\tstart\t%d\t1\t0\t0\tcpython 3.11.7\\x00/bin/python\\x00/lib/python\\x00python\\x00app.py\n" % (
     FORMAT,
     PID,
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import symtable
+import graphlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +12,15 @@ import pytest
 
 import pytest_atexit
 from pytest_atexit import _journal
-from pytest_atexit._launch import _stacks
+from pytest_atexit._launch import _build, _stacks
 
-AGENT = Path(pytest_atexit.__file__).parent / "_child" / "sitecustomize.py"
-SOURCE = AGENT.read_text(encoding="utf-8")
-TREE = ast.parse(SOURCE)
+CORE = _build.CORE.stem
+TREES = {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in _build.SOURCES.glob("*.py")}
+TREE = TREES[CORE]
 
 # In C on CPython, so a plain start has them or they leave no trace; `sitecustomize` is the user's.
-MODULES = {"_codecs", "_imp", "_thread", "_weakref", "builtins", "mmap", "os", "sitecustomize", "sys", "time"}
-OWN_NAMES = {"__file__"}  # of the module
+MODULES = {"_codecs", "_imp", "_thread", "_weakref", "marshal", "mmap", "os", "sitecustomize", "sys", "time"}
+ALTERNATIVES = {"always", "calls"}  # several parts define these: the one that was loaded last counts
 
 
 def constant(name: str) -> object:
@@ -34,15 +33,30 @@ def constant(name: str) -> object:
     return ast.literal_eval(value)
 
 
-def imports() -> list[tuple[str, list[str]]]:
+def imports(tree: ast.AST) -> list[tuple[str, list[str]]]:
     """Returns each imported module, with the names that are taken from it."""
     found = []
-    for node in ast.walk(TREE):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             found.append(("." * node.level + (node.module or ""), [alias.name for alias in node.names]))
     return found
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Returns the names that a file gives to the namespace which all of them share."""
+    names = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.module not in TREES:
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            targets = (name for target in node.targets for name in ast.walk(target))
+            names |= {name.id for name in targets if isinstance(name, ast.Name)}
+    declared = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    return names | declared
 
 
 @pytest.mark.parametrize(
@@ -72,63 +86,72 @@ def _number(name: str) -> int:
 
 def test_only_known_modules_are_imported() -> None:
     """The agent imports nothing of ours, and from the standard library only what costs next to nothing."""
-    assert {name for name, _ in imports()} == MODULES
+    assert {name for name, _ in imports(TREE)} - {*TREES} == MODULES - {CORE}
+    for name, tree in TREES.items():
+        if name != CORE:
+            assert {module for module, _ in imports(tree)} <= {*TREES}, name
+
+
+@pytest.mark.parametrize("name", sorted(TREES))
+def test_parts_share_what_there_is(name: str) -> None:
+    """What one file takes from another is defined there: when they are merged, these imports go."""
+    for module, names in imports(TREES[name]):
+        if module in TREES and (name, module) != (CORE, CORE):
+            assert {*names} <= defined(TREES[module]), module
+
+
+def test_no_file_overwrites_names_of_another() -> None:
+    """All files share one namespace."""
+    seen: dict[str, str] = {}
+    for file, tree in TREES.items():
+        own = {name for name in defined(tree) if not any(name in names for _, names in imports(tree))}
+        for name in own - ALTERNATIVES - {"__builtins__"}:
+            assert seen.setdefault(name, file) == file, name
+    assert len(seen) > 100
+
+
+def test_parts_are_loaded_in_order() -> None:
+    """What a part needs while it is loaded does not need that part in turn."""
+    needs = {
+        name: {node.module for node in tree.body if isinstance(node, ast.ImportFrom)} & {*TREES} - {CORE}
+        for name, tree in TREES.items()
+    }
+    assert {*graphlib.TopologicalSorter(needs).static_order()} == {*TREES}
+
+
+def test_agent_is_text_for_the_oldest_python() -> None:
+    """The merged text has no string in a replacement field of an f-string, which Python takes from 3.12 on only."""
+    tree = ast.parse(_build.agent_source())
+    (parts,) = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "PARTS"]
+    texts = ast.literal_eval(parts)
+    assert {*texts} == {*TREES} - {CORE}
+    for each in (tree, *map(ast.parse, texts.values())):
+        fields = [
+            field for node in ast.walk(each) if isinstance(node, ast.FormattedValue) for field in ast.walk(node.value)
+        ]
+        assert not [field for field in fields if isinstance(field, ast.Constant) and isinstance(field.value, str)]
 
 
 def test_no_module_is_imported_by_other_ways() -> None:
-    """Modules whose name is computed are the two for sub-interpreters, and those built by hand are built in."""
-    calls = [node for node in ast.walk(TREE) if isinstance(node, ast.Call)]
-    named = {ast.unparse(c.func): c for c in calls}
-    assert "importlib.import_module" not in named
-    made = {a.value for c in calls if ast.unparse(c.func) == "built_in" for a in c.args if isinstance(a, ast.Constant)}
-    assert made
-    assert made <= set(sys.builtin_module_names) & {"_functools", "faulthandler", "itertools"}
-
-
-def test_all_builtins_are_bound_early() -> None:
-    """Each builtin name that the agent uses is imported from `builtins`, for a program may delete or replace them."""
-    bound = {name for module, names in imports() if module == "builtins" for name in names}
-    used = {name for name in global_names(symtable.symtable(SOURCE, str(AGENT), "exec")) if hasattr(builtins, name)}
-    assert used - bound - OWN_NAMES == set()
-    assert len(used) > 30
-
-
-def test_no_builtin_is_bound_for_nothing() -> None:
-    """Each binding costs at every start."""
-    (names,) = [names for module, names in imports() if module == "builtins"]
-    loaded = {node.id for node in ast.walk(TREE) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    assert set(names) - loaded == set()
-    assert names == sorted(names, key=lambda name: (not name[0].isupper(), name))
-
-
-def global_names(table: symtable.SymbolTable) -> set[str]:
-    """Returns the names that a scope and those in it look up in the module or in `builtins`."""
-    module = table.get_type() == "module" or str(table.get_type()).endswith("MODULE")
-    found = {
-        symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (module or symbol.is_global())
+    """Modules that are built by hand are built in."""
+    calls = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "importlib.import_module" not in {ast.unparse(call.func) for call in calls}
+    made = {
+        argument.value
+        for call in calls
+        if ast.unparse(call.func) in ("built_in", "create_builtin", "ModuleSpec")
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
-    for child in table.get_children():
-        found |= global_names(child)
-    return found
-
-
-def test_implicit_lookups_of_builtins_are_known() -> None:
-    """`import`, `class` and `assert` look into builtins by themselves; after the start none of them is met."""
-    late = [
-        node
-        for function in ast.walk(TREE)
-        if isinstance(function, ast.FunctionDef) and not function.name.startswith(("start", "define_"))
-        for node in ast.walk(function)
-        if isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef, ast.Assert, ast.With))
-    ]
-    assert [ast.unparse(node)[:60] for node in late] == []
+    assert made == {"_functools", "faulthandler", "itertools", "mmap"}
+    assert made - {"mmap"} <= {*sys.builtin_module_names}
 
 
 def test_parent_does_not_import_the_agent() -> None:
     """The child's code is run by path only."""
     package = Path(pytest_atexit.__file__).parent
     for path in package.rglob("*.py"):
-        if path != AGENT:
+        if path.parent != _build.SOURCES:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
                     assert "_child" not in ast.unparse(node), path

@@ -1,0 +1,120 @@
+"""A part of the agent: notes what a handler raised, between the handler and the program's `sys.unraisablehook`."""
+
+from registering import Entry
+from sitecustomize import Method, Stub, call_of, interned, monotonic_ns, put, set_init, stub_of, sys
+from values import DEEP, MANY, SlotWrapper, dict_of, encoded, escape, mro_of, text_token, type_name
+
+get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
+    BaseException.__dict__[name].__get__
+    for name in ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
+)
+default_hook = sys.__unraisablehook__
+missing = object()  # the program has deleted its hook
+running = []  # an item for each handler that runs, where `hooks` are used
+
+
+def message(exception):
+    """`str(exception)` as far as that runs no code of the program."""
+    for cls in mro_of(type(exception)):
+        if "__str__" in dict_of(cls):
+            break
+    arguments = get_arguments(exception)
+    tokens = encoded(arguments).split(b"\x1f")
+    if type(dict_of(cls)["__str__"]) is SlotWrapper and not any(token[:1] == b"o" for token in tokens):
+        return str(exception)
+    return ", ".join(part if type(part) is str else f"<{type_name(type(part))}>" for part in arguments)
+
+
+def traced(step):
+    """The frames of a traceback; of a very deep one, both ends."""
+    frames = []
+    try:
+        while step is not None:
+            code = step.tb_frame.f_code
+            frames.append(b"%d\x1d%d\x1d%d" % (interned(code.co_filename), step.tb_lineno or 0, interned(code.co_name)))
+            step = step.tb_next
+    except Exception:  # an audit hook forbids to look
+        pass
+    return b"\x1f".join(frames if len(frames) <= MANY else frames[: MANY // 2] + frames[-MANY // 2 :])
+
+
+def raised(exception, link=b"", depth=0):
+    """An exception and what it came from: type, bases, message and frames of each."""
+    cls = type(exception)
+    bases = b"\x1f".join([escape(type_name(base)) for base in mro_of(cls)[1:-1]])
+    text = message(exception)
+    fields = link, escape(type_name(cls)), bases, text_token(b"s", text, len(text)), traced(get_traceback(exception))
+    told = [b"\x1e".join(fields)]
+    cause, context = get_cause(exception), get_context(exception)
+    if depth < DEEP and cause is not None:
+        told += raised(cause, b"cause", depth + 1)
+    elif depth < DEEP and context is not None and not is_suppressed(exception):
+        told += raised(context, b"context", depth + 1)
+    return told
+
+
+class Report(Stub):
+    """Stands in for the program's `sys.unraisablehook`, once: notes the exception, then calls that one in C."""
+
+    __slots__ = ()
+
+    def __new__(cls, unraisable):
+        hook, unraisable = note_failure(unraisable)
+        report = object.__new__(cls)
+        called = map("".format, map(hook, (unraisable,)))  # always "", which {}.get makes None
+        set_init(report, Method(next, map({}.get, called)))
+        return report
+
+
+def arm():
+    """A handler has raised: be told what, for that is reported next."""
+    global installed, program_hook
+    hook = sys.__dict__.get("unraisablehook", missing)
+    if type(hook) is not Stub or call_of(hook) is not Report:
+        program_hook = hook
+        # Kept in a global, for the interpreter only borrows it while it calls it.
+        installed = stub_of(default_hook if hook is missing or hook is None else hook, Report)
+        sys.unraisablehook = installed
+
+
+def restore():
+    """Put the program's hook back; returns the hook that the interpreter would call."""
+    if program_hook is missing:
+        del sys.unraisablehook
+    else:
+        sys.unraisablehook = program_hook
+    return default_hook if program_hook is missing or program_hook is None else program_hook
+
+
+def note_failure(unraisable):
+    """Note what a handler raised; returns the program's hook and what it would have got without us."""
+    hook, handler = restore(), unraisable.object
+    try:
+        put(b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(unraisable.exc_value))))
+    except Exception:
+        put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
+    if running:
+        running.pop()
+        if running:
+            arm()
+    if type(handler) is Entry:
+        unraisable = type(unraisable)((*unraisable[:4], handler[2]))
+    return hook, unraisable
+
+
+def hooks():
+    """Iterators to be drawn from before and after the call where objects don't die at once (PyPy).
+
+    There, our hook is in place as long as a handler runs.
+    """
+
+    def before():
+        running.append(None)
+        arm()
+
+    def after():
+        running.pop()
+        if not running and sys.__dict__.get("unraisablehook") is installed:
+            restore()
+
+    return (iter(before, running),), (iter(after, running),)

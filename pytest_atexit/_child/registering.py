@@ -1,0 +1,195 @@
+"""A part of the agent: what stands in for `atexit.register` and for handlers, see docs/recording.md."""
+
+from sitecustomize import (
+    Builtin,
+    Function,
+    Method,
+    Stub,
+    allocate_lock,
+    get_ident,
+    getframe,
+    has_room,
+    interned,
+    live,
+    load,
+    main_thread,
+    monotonic_ns,
+    put,
+    ref,
+    set_init,
+    stand_in,
+    stub_of,
+    sys,
+    target,
+    unicode_escape_encode,
+)
+
+LONGEST_NAME = 1000
+FEW = 10  # handlers, from which on it pays to load what calls many
+real_clear = real_register = real_unregister = None  # the functions of `atexit`
+numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
+
+if sys.version_info >= (3, 12):
+    from calling import always, calls
+else:
+    from calling_before_312 import always, calls
+
+
+class Entry(list):
+    """[kept, chain, handler]: lists are compared item by item in C, so `unregister` finds what it would without us.
+
+    `kept` dies last, and makes handler and arguments die in the order of a plain run.
+    """
+
+    __slots__ = ("go", "number")
+
+    def __repr__(self):
+        return repr(self[2])
+
+
+Entry.__call__ = Entry.__dict__["go"]
+
+
+def register(call, function, args, kwargs):
+    """Write the line and register, in one call into C: no signal and no thread comes between."""
+    global live
+    if not args or not callable(args[0]):
+        return call
+    handler, args = args[0], args[1:]
+    number = next(numbers)
+    if number == FEW:
+        load("calling_many")
+    try:
+        line = registration(number, handler, args, kwargs)
+    except Exception:
+        line = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n" % (number, monotonic_ns())
+    if type(handler) is Stub:  # is what our `__new__` returns
+        set_init(handler, lambda *args, **kwargs: None)
+    try:
+        if has_room(len(line)):
+            kept = (handler, args) if sys.version_info >= (3, 14) else () if kwargs else args
+            entry = Entry((kept, chain(number, handler, args, kwargs), handler))
+            entry.go, entry.number = entry[1].__next__, number
+            live += 1
+            next(zip(map(target[0], (line,)), map(real_register, (entry,))))
+            return handler
+    except RecursionError:  # the real one needs less of the stack
+        put(b"L\n")
+    real_register(handler, *args, **kwargs)
+    return handler
+
+
+def registration(number, handler, args, kwargs):
+    """The line, made without running code of the program."""
+    file = thread = ""
+    arguments, keywords = b"t0:0", b"d0:0"
+    if type(handler) is Function:
+        name, module = handler.__qualname__, handler.__module__
+        try:
+            file = handler.__code__.co_filename
+        except Exception:  # an audit hook forbids to look
+            pass
+    else:
+        from values import described
+
+        name, module, file = described(handler)
+    if get_ident() != main_thread:
+        from values import thread_name
+
+        thread = thread_name()
+    if args or kwargs:
+        from values import encoded
+
+        arguments, keywords = encoded(args) if args else arguments, encoded(kwargs) if kwargs else keywords
+    try:
+        frame = getframe(3)
+    except Exception:  # there is none, or an audit hook forbids to look
+        frame = None
+    return b"R\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%b\n" % (
+        number,
+        monotonic_ns(),
+        unicode_escape_encode(name[:LONGEST_NAME])[0],
+        interned(module),
+        interned(file),
+        *where(frame),
+        unicode_escape_encode(thread)[0],
+        arguments,
+        keywords,
+    )
+
+
+def where(frame):
+    """File, line and module of the code that called us; frames of the import system don't count."""
+    try:
+        while frame is not None and frame.f_code.co_filename[:18] == "<frozen importlib.":
+            frame = frame.f_back
+        if frame is not None:
+            module = interned(dict.get(frame.f_globals, "__name__"))
+            return interned(frame.f_code.co_filename), frame.f_lineno or 0, module
+    except Exception:  # an audit hook forbids to look
+        pass
+    return interned(""), 0, interned("")
+
+
+# ---- chains: what calls a handler and writes its start and end, all in C
+
+
+def chain(number, handler, args, kwargs):
+    """An iterator: drawing an item writes the start, calls the handler and writes the end."""
+    if kwargs:  # only positional arguments can be drawn
+        from values import with_keywords
+
+        handler, args = with_keywords(handler, args, kwargs), ()
+    stamp = map(Builtin.__call__, out, always(b"%d\n" % number))
+    return map("".format, *before, begin, stamp, calls(handler, args), end, stamp, *after)
+
+
+def make_chains():
+    """Make the iterators that all chains share.
+
+    Before a handler is called, a lock is made that only the chain holds. If the handler raises, the chain drops what it
+    has drawn: the lock dies, and a weak reference to it tells `failed`. If it returns, that reference is dropped first.
+    """
+    global after, before, begin, end, out
+    out, clock = iter(Method(target.__getitem__, 0), None), iter(monotonic_ns, None)
+    is_uncaught = iter(Method(sys.__dict__.__contains__, "last_type"), None)  # set where an exception ended the program
+    # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
+    begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
+    end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
+    if sys.implementation.name != "cpython":  # objects don't die at once
+        from failing import hooks
+
+        before, after = hooks()
+        return
+    fresh, held = [], []
+
+    def failed(reference):
+        try:
+            while held and held.pop() is not reference:
+                pass
+            from failing import arm
+
+            arm()
+        except Exception:
+            put(b"L\n")
+
+    callback, first = iter(Method([failed].__getitem__, 0), None), iter((0).__index__, None)
+    added = map({}.get, map(fresh.append, iter(allocate_lock, None)), first)  # always 0, where the new lock is
+    watch = map(held.append, map(ref, map(fresh.__getitem__, added), callback))
+    before = watch, iter(fresh.pop, None)
+    after = (map(callable, iter(held.pop, None)),)  # `callable`, lest the reference outlives the lock
+
+
+def cover(module):
+    """Put our functions into an `atexit` module."""
+    global real_clear, real_register, real_unregister
+    if type(module.register) is Stub:
+        return
+    if real_register is None:
+        make_chains()
+    real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
+    for name in "register", "unregister", "_clear":
+        stand_in(module, name)
+    run, stamp = module._run_exitfuncs, map(Builtin.__call__, out, always(b"0\n"))
+    running = map({}.get, map("".format, begin, stamp, calls(run, ()), end, stamp))  # None for each ""
+    module._run_exitfuncs = stub_of(run, running.__next__)
