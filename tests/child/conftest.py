@@ -60,6 +60,7 @@ def plainly(tmp_path: Path, environment: dict[str, str | None]) -> Callable[...,
         python_args: Sequence[str] = (),
         stdin: str = "",
         cwd: Path = tmp_path,
+        timeout: float = 30,
     ) -> Outcome:
         script = isinstance(program, Path)
         command = [sys.executable, *python_args, program, *args] if script else [*program, *args]
@@ -72,7 +73,7 @@ def plainly(tmp_path: Path, environment: dict[str, str | None]) -> Callable[...,
             cwd=cwd,
             preexec_fn=_as_from_a_shell,
             start_new_session=True,
-            timeout=30,
+            timeout=timeout,
             check=False,
         )
         return Outcome.of(done.stdout, done.stderr, done.returncode)
