@@ -65,18 +65,23 @@ def plainly(tmp_path: Path, environment: dict[str, str | None]) -> Callable[...,
         script = isinstance(program, Path)
         command = [sys.executable, *python_args, program, *args] if script else [*program, *args]
         whole = {**os.environ, **environment, **(env or {})}
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
-            input=stdin.encode(),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={name: value for name, value in whole.items() if value is not None},
             cwd=cwd,
-            preexec_fn=_as_from_a_shell,
+            preexec_fn=_as_from_a_shell,  # noqa: PLW1509, it takes no lock that a thread might hold
             start_new_session=True,
-            timeout=timeout,
-            check=False,
         )
-        return Outcome.of(done.stdout, done.stderr, done.returncode)
+        with process:
+            try:
+                stdout, stderr = process.communicate(stdin.encode(), timeout)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
+                raise
+        return Outcome.of(stdout, stderr, process.returncode)
 
     return run
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from outcomes import Outcome, events_of, outcome_of
+from outcomes import events_of
 
-from pytest_atexit import ExitResult, NotRecorded
+from pytest_atexit import ExitResult
 from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._events import Ended, Forked, Lost, ProcessBegan, Registered, Started, Unknown
 from pytest_atexit._journal import FORMAT, Journal, Program
@@ -55,74 +55,6 @@ def test_sudden_end_right_after_a_registration_keeps_it(recorded: Recorded) -> N
     assert [handler.args for handler in result.handlers] == [(number,) for number in range(50)]
 
 
-# What a program does to itself; then it registers, runs one handler by hand, and ends.
-DEEDS = {
-    "closes all descriptors": "os.closerange(3, 4096)",
-    "closes and reuses their numbers": "os.closerange(3, 4096); files = [tempfile.TemporaryFile() for _ in range(300)]",
-    "closes them, standard ones too": "os.closerange(3, 4096); os.close(0)",
-    "reuses numbers over time": "[(os.close(os.open('/dev/null', 0)), os.dup2(1, n)) for n in range(3, 64)]",
-    "may open none": "resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))",
-    "may write no file": "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))",
-    "may lock no memory": "resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))",
-    "may have no more memory mapped": "resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))",
-    "goes to another folder": "folder = tempfile.mkdtemp(); os.chdir(folder); os.rmdir(folder)",
-    "changes the umask": "os.umask(0o777)",
-    "clears its environment": "os.environ.clear()",
-    "removes temporary files": "[shutil.rmtree(p, True) for p in pathlib.Path(tempfile.gettempdir()).iterdir() if p.name == 'ours']",
-    "forbids open": "sys.addaudithook(lambda event, args: (_ for _ in ()).throw(OSError) if event == 'open' else None)",
-    "forbids everything": "sys.addaudithook(forbid)",
-    "removes modules": "[sys.modules.pop(m) for m in ('os', 'time', 'posix', 'mmap', 'itertools', '_functools') if m in sys.modules]",
-    "removes functions": "[delattr(m, n) for m in (os, time) for n in list(vars(m)) if not n.startswith('_') and n not in ('close',)]",
-    "starts a session": "os.fork() and os._exit(9) or os.setsid()",
-}
-ROOT_DEEDS = {
-    "changes the root": "os.chroot(tempfile.mkdtemp()); os.chdir('/')",
-    "changes its user": "os.setgroups([]); os.setgid(65534); os.setuid(65534)",
-    "changes both": "os.chroot(tempfile.mkdtemp()); os.setgid(65534); os.setuid(65534)",
-}
-
-DEED = """
-import atexit, os, pathlib, resource, shutil, sys, tempfile, time
-def forbid(event, args):
-    if event not in ("sys.unraisablehook", "cpython._PySys_ClearAuditHooks"):
-        raise RuntimeError(event)
-def before(): pass
-def removed(): pass
-def after(*args, **kwargs): pass
-def fails(): raise ValueError("text")
-close = os.close
-atexit.register(before)
-{deed}
-atexit.register(after, 1, k=[2])
-atexit.register(removed)
-atexit.register(fails)
-atexit.unregister(removed)
-atexit._run_exitfuncs()
-atexit.register(after)
-"""
-
-
-ALL_DEEDS = [
-    *(pytest.param(deed, id=name) for name, deed in DEEDS.items()),
-    *(pytest.param(deed, id=name, marks=needs_root) for name, deed in ROOT_DEEDS.items()),
-]
-
-
-@pytest.mark.parametrize("deed", ALL_DEEDS)
-def test_nothing_that_a_program_does_to_itself_reaches_the_journal(
-    deed: str, recorded: Recorded, plainly: Callable[..., Outcome], script: Script
-) -> None:
-    """After such a deed everything is recorded as before, and the program behaves as it does plainly."""
-    path = script(DEED.format(deed=deed))
-    result = recorded(path)
-    assert outcome_of(result) == plainly(path)
-    record = next((child for child in result.children if child.role == "fork"), result)
-    assert record.ran == ["fails", "after", "before", "after"]
-    assert (record.failed, record.unregistered, record.skipped) == (["fails"], ["removed"], [])
-    assert [handler.kwargs for handler in record.handlers if handler.name == "after"] == [{"k": [2]}, {}]
-    assert not record.lost
-
-
 MANY = """
 import atexit
 def handler(*args): pass
@@ -138,21 +70,6 @@ def test_full_window_goes_on_in_the_next(recorded: Recorded) -> None:
     assert [handler.args[0] for handler in result.timeline] == list(range(9_999, -1, -1))
     assert all(handler.state == "ran" for handler in result.timeline)
     assert not result.lost
-
-
-def test_window_that_cannot_be_followed_by_another_is_said(
-    recorded: Recorded, plainly: Callable[..., Outcome], script: Script
-) -> None:
-    """Where the journal is full and no file can be opened, that is an error, and the program isn't disturbed."""
-    limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
-    path = script(limit + MANY + "atexit.register(print, 'still runs')\n")
-    with pytest.raises(NotRecorded) as error:
-        recorded(path)
-    result = error.value.result
-    assert outcome_of(result) == plainly(path)
-    numbers = [handler.args[0] for handler in result.handlers if handler.name == "handler"]
-    assert 3000 < len(numbers) < 10_000
-    assert numbers == list(range(len(numbers)))
 
 
 def test_hundreds_of_forks_are_recorded(recorded: Recorded) -> None:
