@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch import _bytecode
 from pytest_atexit._launch._build import CORE, agent_source
+from pytest_atexit._launch._popen import Child
 
 
 class Agent:
@@ -39,7 +40,9 @@ class Agent:
             _bytecode.write_bytecode(str(self._file), str(optimize or ""))
             return
         command = [python, "-I", "-S", *["-O"] * optimize, _bytecode.__file__, str(self._file)]
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+        nothing = subprocess.DEVNULL
+        with Child(command, stdin=nothing, stdout=nothing, stderr=nothing):
+            pass  # Leaving the block waits. Where it fails, the agent is compiled at each start instead.
 
     def close(self) -> None:
         """Remove the folder."""
