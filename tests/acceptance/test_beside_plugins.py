@@ -51,7 +51,6 @@ def running_below(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("plugins", "options"),
     [
-        ([], ["-n2"]),
         ([], ["-n2", "--dist=loadgroup"]),
         ([], ["--timeout=30", "--timeout-method=thread"]),
         (["randomly"], ["-p", "no:cacheprovider"]),
