@@ -11,11 +11,8 @@ import py_compile
 import shutil
 import subprocess
 import sys
-import tempfile
 from importlib.util import cache_from_source
 from pathlib import Path
-
-from pytest_atexit._errors import LaunchError
 
 SOURCE = Path(__file__).parent.parent / "_child" / "sitecustomize.py"
 STRIPPED = 2  # without docstrings, at any level of optimization: less to load
@@ -27,14 +24,11 @@ COMPILE = (
 
 
 class Agent:
-    """The agent as children find it: a folder for PYTHONPATH. One for a session; `close` removes it."""
+    """The agent as children find it: a folder for PYTHONPATH. One for a session, in whose folder it is made."""
 
-    def __init__(self) -> None:
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))  # mode 0700
-        except OSError as error:
-            msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-            raise LaunchError(msg) from error
+    def __init__(self, session_folder: Path) -> None:
+        self.folder = session_folder / "agent"
+        self.folder.mkdir(mode=0o700)
         self._file = self.folder / SOURCE.name
         self._ready: set[tuple[str, int]] = set()
         shutil.copyfile(SOURCE, self._file)
@@ -57,7 +51,3 @@ class Agent:
         env = {**os.environ, "PYTHONPYCACHEPREFIX": ""}
         command = [python, *flags, "-c", COMPILE, str(self._file)]
         subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
-
-    def close(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
