@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
 from pytest_atexit import _explain
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
+from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
@@ -21,23 +23,42 @@ REPORTED = 10  # programs in the report of a failing test: the last ones
 
 
 class Session:
-    """What all fixtures of a session share: the agent's folder, made when the first program is run."""
+    """What all fixtures of a session share, made when the first program is run."""
 
-    def __init__(self) -> None:
-        self._agent: Agent | None = None
+    @cached_property
+    def folder(self) -> Path:
+        """A folder for all temporary files."""
+        return new_folder("pytest-atexit-")
 
-    @property
+    @cached_property
     def agent(self) -> Agent:
-        """The agent."""
-        if self._agent is None:
-            self._agent = Agent()
-        return self._agent
+        """What children load."""
+        return Agent(self.folder)
+
+    @cached_property
+    def guardian(self) -> Guardian:
+        """Ends the programs if this process is killed."""
+        return Guardian(self.folder, str(self.agent.folder))
 
     def close(self) -> None:
-        """Remove it."""
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+        """Leave nothing behind."""
+        if "folder" in vars(self):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if "guardian" in vars(self):
+            self.guardian.close()
+
+
+def new_folder(prefix: str, parent: Path | None = None) -> Path:
+    """Returns a new folder for temporary files, with mode 0700.
+
+    Raises:
+        LaunchError: there is no place for one.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    except OSError as error:
+        msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
+        raise LaunchError(msg) from error
 
 
 class CapExit:
@@ -49,7 +70,7 @@ class CapExit:
         self._linger = linger
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
-        self._folder: Path | None = None
+        self._folders: list[Path] = []
 
     def run(
         self,
@@ -127,22 +148,16 @@ class CapExit:
             msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
             raise LaunchError(msg)
         try:
-            prepared = invocation(program, args, options, ending, self._new_folder())
-            run = Run(prepared, self._session.agent, options.stdin)
+            session = self._session
+            folder = new_folder("run-", session.folder)
+            self._folders.append(folder)
+            prepared = invocation(program, args, options, ending, folder)
+            run = Run(prepared, session.agent, session.guardian, options.stdin)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
         return running
-
-    def _new_folder(self) -> Path:
-        try:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))
-            return Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
-        except OSError as error:
-            msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-            raise LaunchError(msg) from error
 
     # What follows is for the plugin.
 
@@ -166,8 +181,9 @@ class CapExit:
                 lines.append(f"killed at the end of the test: {named} of {program.command}")
         self._programs.clear()
         self._ports.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
         return lines
 
 

@@ -54,13 +54,17 @@ class Program:
 
 
 class Journal:
-    """The parent's side of the journal of one run."""
+    """The parent's side of the journal of one run.
 
-    def __init__(self) -> None:
+    Args:
+        name: what `/proc/PID/maps` shows of it.
+    """
+
+    def __init__(self, name: str = "pytest-atexit") -> None:
         if not hasattr(os, "memfd_create"):
             msg = "pytest-atexit needs Linux (memfd_create) to record a program"
             raise LaunchError(msg)
-        self.descriptor = os.memfd_create("pytest-atexit", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(self.descriptor, SIZE)  # sparse: takes memory only where something is written
             # F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW, for writing to a truncated mapping is fatal

@@ -6,27 +6,21 @@ no interpreter looks at times, and none needs to be allowed to write.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch import _bytecode
 from pytest_atexit._launch._build import CORE, agent_source
 from pytest_atexit._launch._popen import Child
 
 
 class Agent:
-    """The agent as children find it: a folder for PYTHONPATH. One for a session; `close` removes it."""
+    """The agent as children find it: a folder for PYTHONPATH. One for a session, in whose folder it is made."""
 
-    def __init__(self) -> None:
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))  # mode 0700
-        except OSError as error:
-            msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-            raise LaunchError(msg) from error
+    def __init__(self, session_folder: Path) -> None:
+        self.folder = session_folder / "agent"
+        self.folder.mkdir(mode=0o700)
         self._file = self.folder / CORE.name
         self._ready: set[tuple[str, int]] = set()
         self._file.write_text(agent_source(), encoding="utf-8")
@@ -43,7 +37,3 @@ class Agent:
         nothing = subprocess.DEVNULL
         with Child(command, stdin=nothing, stdout=nothing, stderr=nothing):
             pass  # Leaving the block waits. Where it fails, the agent is compiled at each start instead.
-
-    def close(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)

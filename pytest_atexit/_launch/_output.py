@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -22,26 +23,42 @@ class Output:
     Attributes:
         stdout: all that was read so far.
         stderr: likewise.
+        stderr_pipe: what /proc shows for the pipe that stderr is read from, such as "pipe:[123]".
         returncode: as `Popen.returncode`, None while the child runs.
         ended: when that was noticed, in nanoseconds of the monotonic clock.
     """
 
-    def __init__(self, child: subprocess.Popen[bytes], pidfd: int) -> None:
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.returncode: int | None = None
         self.ended: int | None = None
         self.changed = threading.Condition()
         self._child = child
-        self._pidfd = pidfd
-        self._wake, self._alarm = os.pipe()
         self._streams: dict[int, tuple[IO[bytes], bytearray]] = {}
+        assert child.stdout is not None
+        assert child.stderr is not None
         for stream, into in ((child.stdout, self.stdout), (child.stderr, self.stderr)):
-            if stream is not None:
-                os.set_blocking(stream.fileno(), False)
-                self._streams[stream.fileno()] = stream, into
+            os.set_blocking(stream.fileno(), False)
+            self._streams[stream.fileno()] = stream, into
         self._thread = threading.Thread(target=self._collect, name=f"pytest-atexit output of {child.pid}", daemon=True)
-        self._thread.start()
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(self._abandon)
+            self.stderr_pipe = os.readlink(f"/proc/self/fd/{child.stderr.fileno()}")
+            self._pidfd = os.pidfd_open(child.pid)
+            on_error.callback(os.close, self._pidfd)
+            self._wake, self._alarm = os.pipe()
+            on_error.callback(os.close, self._wake)
+            on_error.callback(os.close, self._alarm)
+            self._thread.start()
+            on_error.pop_all()
+
+    def _abandon(self) -> None:
+        """End the child, whose output can't be collected. It is just being started, and so is all of its group."""
+        os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        for stream, _ in self._streams.values():
+            stream.close()
 
     def _collect(self) -> None:
         poll = select.poll()
@@ -89,14 +106,29 @@ class Output:
         with self.changed:
             return self.changed.wait_for(lambda: self.ended is not None, seconds)
 
+    def signal(self, signum: int) -> None:
+        """Send a signal to the child; after its end nothing happens."""
+        with self.changed:
+            if self.ended is None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signum)
+
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the process group that the child was started in; after its end nothing happens."""
+        with self.changed:
+            if self.ended is None:  # so it isn't reaped, and the group's number is its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._child.pid, signum)
+
     def close(self) -> None:
-        """Stop reading, and reap the child, which must have ended."""
+        """Stop reading, and reap the child. One that could not be killed is left to itself."""
         if self._alarm < 0:
             return
         os.close(self._alarm)
         self._alarm = -1
         self._thread.join()
-        self._child.wait()
+        if self.ended is not None:
+            self._child.wait()
         for stream, _ in self._streams.values():
             with contextlib.suppress(OSError):
                 stream.close()

@@ -1,4 +1,7 @@
-"""What the kernel knows of processes (Linux: /proc). A pid alone names nobody: it goes with the time of the start."""
+"""What the kernel knows of processes (Linux: /proc). A pid alone names nobody: it goes with the time of the start.
+
+The guardian imports this module by itself, in an interpreter of its own: it uses little of the standard library.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,60 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
 TICK = 1e9 / os.sysconf("SC_CLK_TCK")  # nanoseconds
+WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
 
-@dataclass(frozen=True)
+def contents(path: str) -> bytes:
+    """Returns what a file in /proc holds; nothing if the process is gone or may not be looked at."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except OSError:
+        return b""
+
+
 class Process:
-    """A process that is provably still the same: a pid with its start, in clock ticks since boot."""
+    """A process that is provably still the same: a pid with its start, in clock ticks since boot.
 
-    pid: int
-    started: int
-    parent: int
-    group: int
-    session: int
+    Attributes:
+        parent: its pid, as of when the process was looked at, like those that follow.
+        group: its process group.
+        session: its session.
+        is_zombie: whether it has ended and was not reaped.
+    """
+
+    __slots__ = ("group", "is_zombie", "parent", "pid", "session", "started")
+
+    def __init__(self, pid: int, stat: list[bytes]) -> None:
+        self.pid = pid
+        self.started = int(stat[19])
+        self.parent, self.group, self.session = map(int, stat[1:4])
+        self.is_zombie = stat[0] in b"ZX"
+
+    def __repr__(self) -> str:
+        return f"<Process {self.pid}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Process) and (self.pid, self.started) == (other.pid, other.started)
+
+    def __hash__(self) -> int:
+        return hash((self.pid, self.started))
+
+    @classmethod
+    def look(cls, pid: int) -> Process | None:
+        """Returns the process of this pid, be it a zombie, or None if there is none."""
+        stat = contents(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        return cls(pid, stat) if stat else None
 
     @classmethod
     def of(cls, pid: int) -> Process | None:
         """Returns the process of this pid, or None if there is none or it is a zombie."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
-        if fields[0] in "ZX":
-            return None
-        return cls(pid, int(fields[19]), int(fields[1]), int(fields[2]), int(fields[3]))
+        process = cls.look(pid)
+        return None if process is None or process.is_zombie else process
 
     def may_be_starting(self) -> bool:
         """Whether it is a Python that has just been started, and so may not have come to write anything."""
@@ -45,30 +74,60 @@ class Process:
         age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.started * TICK
         return name.startswith(("python", "pypy")) and age < START_PATIENCE
 
-    def kill(self) -> None:
-        """End it with SIGKILL, if it is still there."""
-        with contextlib.suppress(OSError):
-            descriptor = os.pidfd_open(self.pid)
-            try:
-                if self == Process.of(self.pid):
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            finally:
-                os.close(descriptor)
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[int]:
+        """A descriptor of it, which can't become another's.
+
+        Raises:
+            ProcessLookupError: it is gone.
+            OSError: no descriptor could be made.
+        """
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            if self != Process.look(self.pid):  # looked at second: who has the pid now, had it when it was opened
+                raise ProcessLookupError
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def signal(self, signum: int) -> None:
+        """Send it a signal, if it is still there."""
+        with contextlib.suppress(OSError), self._held() as descriptor:
+            signal.pidfd_send_signal(descriptor, signum)
+
+    def signal_group(self, signum: int) -> bool:
+        """Send a signal to the process group that it leads, all at once, or else to itself; whether that is allowed."""
+        try:
+            with self._held() as descriptor:
+                try:
+                    signal.pidfd_send_signal(descriptor, signum, None, WHOLE_GROUP)
+                except OSError:  # It leads none, or the kernel is an older one.
+                    signal.pidfd_send_signal(descriptor, signum)
+        except PermissionError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def reap(self) -> None:
+        """Take its exit status off the kernel, if it has ended as a child of this process."""
+        with contextlib.suppress(OSError), self._held() as descriptor:
+            os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
 
 
 def recorded(pid: int, moment: int) -> Process | None:
     """Returns the process that wrote into the journal at that moment of the monotonic clock (ns), if it lives."""
-    process = Process.of(pid)
+    process = written_by(pid, moment)
+    return None if process is None or process.is_zombie else process
+
+
+def written_by(pid: int, moment: int) -> Process | None:
+    """As `recorded`, be it a zombie."""
+    process = Process.look(pid)
     if process is None:
         return None
     boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
     return process if process.started * TICK <= moment + boot + 2 * TICK else None
-
-
-def session_members(session: int) -> list[Process]:
-    """Returns the living processes of a session."""
-    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
-    return [process for pid in pids if (process := Process.of(pid)) and process.session == session]
 
 
 def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
@@ -77,34 +136,37 @@ def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
     descriptors = []
     try:
         for process in processes:
-            with contextlib.suppress(OSError):
+            try:
                 descriptors.append(os.pidfd_open(process.pid))
-                poll.register(descriptors[-1], select.POLLIN)
+            except ProcessLookupError:
+                return
+            except OSError:  # Too many descriptors are open: wait for the others.
+                continue
+            poll.register(descriptors[-1], select.POLLIN)
         poll.poll(seconds * 1000)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-@dataclass(frozen=True)
 class SignalMasks:
     """Sets of signals of a process as the kernel holds them: bit 0 is signal 1."""
 
-    caught: int = 0
-    ignored: int = 0
-    blocked: int = 0
-    pending: int = 0
+    def __init__(self, caught: int = 0, ignored: int = 0, blocked: int = 0, pending: int = 0) -> None:
+        self.caught = caught
+        self.ignored = ignored
+        self.blocked = blocked
+        self.pending = pending
 
     @classmethod
     def of(cls, pid: int) -> SignalMasks:
         """Returns the masks of a process; empty ones if it is gone."""
-        names = {"SigCgt": "caught", "SigIgn": "ignored", "SigBlk": "blocked", "ShdPnd": "pending"}
+        names = {b"SigCgt": "caught", b"SigIgn": "ignored", b"SigBlk": "blocked", b"ShdPnd": "pending"}
         found = {}
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-                key, _, value = line.partition(":")
-                if key in names:
-                    found[names[key]] = int(value, 16)
+        for line in contents(f"/proc/{pid}/status").splitlines():
+            key, _, value = line.partition(b":")
+            if key in names:
+                found[names[key]] = int(value, 16)
         return cls(**found)
 
     def catches(self, signum: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._output import Output
-from pytest_atexit._launch._process import Process, recorded, session_members, wait_for_end
+from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._spawn import spawn
+from pytest_atexit._launch._tree import Tree
 from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
@@ -23,6 +23,7 @@ from pytest_atexit._why import Evidence, ending_of, reason_of
 
 if TYPE_CHECKING:
     from pytest_atexit._launch._agent import Agent
+    from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
     from pytest_atexit._replay import Life
 
@@ -43,21 +44,29 @@ class Run:
         overran: the timeout in seconds, if it was killed for that.
     """
 
-    def __init__(self, invocation: Invocation, agent: Agent, stdin: Stdin) -> None:
+    def __init__(self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
         self.command = invocation.shell_line  # now: the test may change the environment later
-        self._journal = Journal()
+        journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
+        self._journal = Journal(journal)
         self.began = time.monotonic_ns()
         try:
-            self._child = spawn(invocation, self._journal, agent, stdin)
-        except LaunchError:
+            child = spawn(invocation, self._journal, agent, stdin)
+            self.output = Output(child)
+        except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
-            raise
-        self.pid = self._child.pid
-        assert self._child.stderr is not None
-        self.stderr_pipe = os.readlink(f"/proc/self/fd/{self._child.stderr.fileno()}")
-        self.output = Output(self._child, os.pidfd_open(self.pid))
+            if isinstance(error, LaunchError):
+                raise
+            msg = f"no descriptor or thread was left to watch {invocation.argv[0]} with: {error}"
+            raise LaunchError(msg) from error
+        self.pid = child.pid
+        self._guardian = guardian
+        guardian.watch(self.pid)
+        first = Process.look(self.pid)
+        assert first is not None  # it is not reaped before `close`
+        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % self._journal.path.encode()
+        self._tree = Tree(first, marks, journal, lambda: {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
@@ -73,15 +82,11 @@ class Run:
 
     def signal(self, signum: int) -> None:
         """Send a signal to the process that was started; after its end nothing happens."""
-        if not self.ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signum)
+        self.output.signal(signum)
 
     def signal_group(self, signum: int) -> None:
         """Send a signal to its whole process group, as a terminal does."""
-        if not self.ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signum)
+        self.output.signal_group(signum)
 
     def lives(self) -> list[Life]:
         """Returns what the journal tells by now."""
@@ -102,8 +107,12 @@ class Run:
     def descendants(self, lives: list[Life] | None = None) -> list[Process]:
         """Returns the recorded processes that still live, without the one that was started."""
         found = self.lives() if lives is None else lives
-        moments = {life.began.pid: life.began.time for life in found if life.began.pid != self.pid}
-        return [process for pid, moment in moments.items() if (process := recorded(pid, moment))]
+        return [process for process in self._recorded(found) if not process.is_zombie]
+
+    def _recorded(self, lives: list[Life]) -> list[Process]:
+        """The recorded processes that are still there, be it as zombies, without the one that was started."""
+        moments = {life.began.pid: life.began.time for life in lives if life.began.pid != self.pid}
+        return [process for pid, moment in moments.items() if (process := written_by(pid, moment))]
 
     def processes(self, lives: list[Life]) -> list[Process]:
         """Returns the recorded processes that still live, the one that was started included."""
@@ -116,7 +125,7 @@ class Run:
         while (left := deadline - time.monotonic()) > 0:
             lives = self.lives()
             alive = self.descendants(lives)
-            more = self._group_exists() and self._may_get_more(lives)
+            more = self._may_get_more(lives)
             if not alive and not more:
                 return
             wait_for_end(alive, PAUSE if more else left)
@@ -124,8 +133,9 @@ class Run:
     def _may_get_more(self, lives: list[Life]) -> bool:
         """Whether a process was forked or started just now and has not come to write anything."""
         known = {life.began.pid for life in lives}
-        starting = (p for p in session_members(self.pid) if p.pid not in known and p.may_be_starting())
-        return any(life.unborn for life in lives) or any(starting)
+        living = self._living(lives)
+        starting = (process for process in living if process.pid not in known and process.may_be_starting())
+        return bool(living) and (any(life.unborn for life in lives) or any(starting))
 
     def result(self) -> ExitResult | None:
         """Returns the result as of now, once the main process has ended; None if that was not recorded."""
@@ -150,47 +160,35 @@ class Run:
         """End what lives of the program and its descendants; returns the pids that had to be killed."""
         if self._released:
             return []
-        killed: set[int] = set()
-        deadline = time.monotonic() + KILL_PATIENCE
-        while (alive := self._alive(self.lives())) and time.monotonic() < deadline:
-            for process in alive:
-                process.kill()
-                killed.add(process.pid)
-            wait_for_end(alive, 0.1)
-        self.output.wait(KILL_PATIENCE)
-        return sorted(killed)
+        try:
+            killed = self._tree.end(KILL_PATIENCE)  # before the journal is read, which may be long or malformed
+            if recorded := self._recorded(self.lives()):
+                killed |= self._tree.end(KILL_PATIENCE, recorded)
+        finally:
+            self.output.wait(KILL_PATIENCE)
+        return sorted(process.pid for process in killed)
 
     def close(self) -> list[int]:
         """Leave nothing behind; returns the pids that had to be killed."""
         if self._released:
             return []
-        killed = self.kill_tree()
-        self._release()
-        return killed
+        try:
+            return self.kill_tree()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         self._released = True
+        self._guardian.forget(self.pid)  # before the pid can become another's
         self.output.close()
         self._journal.close()
 
-    def _alive(self, lives: list[Life]) -> set[Process]:
-        """What lives of the program: recorded descendants wherever they went, and all members of its session."""
-        return {*self.descendants(lives), *(session_members(self.pid) if self._group_exists() else ())}
-
-    def _group_exists(self) -> bool:
-        """Whether its process group has a member. As long as it has, its number can't be anybody else's."""
-        if self.ended:
-            self._child.wait()  # reap it: a zombie would count
-        try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # they changed their user
-            pass
-        return True
+    def _living(self, lives: list[Life]) -> set[Process]:
+        """What lives of the program, wherever it went."""
+        return self._tree.find(self._recorded(lives))
 
     def _left_running(self, lives: list[Life]) -> list[int]:
-        return sorted(process.pid for process in self._alive(lives))
+        return sorted(process.pid for process in self._living(lives))
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
         main, others = records[0], [each.record for each in records[1:]]

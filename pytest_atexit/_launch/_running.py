@@ -304,7 +304,7 @@ class RunningProgram:
         self._judged = True
         run = self._run
         alive = run.processes(run.lives())
-        stacks = stacks_of(alive, run.output, run.stderr_pipe)
+        stacks = stacks_of(alive, run.output)
         records = [each.record for each in run.records()]
         lines = explain_hang(records, stacks, {process.pid for process in alive})
         run.overran = limit

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 RESET = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+CORE_LIMIT = threading.Lock()  # held while our own limit is lowered for a child
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
@@ -31,9 +33,9 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
     """
     if invocation.python:
         agent.prepare(invocation.python, invocation.optimize)
-    with _input(stdin) as source, _clear_mask():
+    with _input(stdin) as source, _clear_mask(), _no_core_files():
         try:
-            child = cast(
+            return cast(
                 "subprocess.Popen[bytes]",
                 Child(
                     invocation.argv,
@@ -50,10 +52,6 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
         except (OSError, ValueError) as error:
             msg = f"{invocation.argv[0]} could not be started: {error}"
             raise LaunchError(msg) from error
-    with contextlib.suppress(OSError, ValueError):
-        _, hard = resource.prlimit(child.pid, resource.RLIMIT_CORE)
-        resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, hard))
-    return child
 
 
 def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict[str, str]:
@@ -81,6 +79,20 @@ def _clear_mask() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _no_core_files() -> Iterator[None]:
+    """The child inherits this process' limits: let the soft one of core files be 0, before its first instruction."""
+    with CORE_LIMIT:
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        if soft:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        try:
+            yield
+        finally:
+            if soft:
+                resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 @contextlib.contextmanager

@@ -48,15 +48,15 @@ class Thread:
         return text
 
 
-def stacks_of(processes: Iterable[Process], output: Output, pipe: str) -> dict[int, list[Thread]]:
+def stacks_of(processes: Iterable[Process], output: Output) -> dict[int, list[Thread]]:
     """Returns the threads of each process that can be asked, by pid.
 
     Args:
         processes: recorded Python processes.
         output: where their stderr goes.
-        pipe: what /proc shows for that pipe, such as "pipe:[123]".
     """
-    return {process.pid: _parse(_ask(process, output)) for process in processes if _can_be_asked(process, pipe)}
+    asked = (process for process in processes if _can_be_asked(process, output.stderr_pipe))
+    return {process.pid: _parse(_ask(process, output)) for process in asked}
 
 
 def _can_be_asked(process: Process, pipe: str) -> bool:
@@ -70,7 +70,7 @@ def _can_be_asked(process: Process, pipe: str) -> bool:
 def _ask(process: Process, output: Output) -> str:
     with output.changed:
         start = len(output.stderr)
-    os.kill(process.pid, STACKS_SIGNAL)
+    process.signal(STACKS_SIGNAL)
     deadline = time.monotonic() + PATIENCE
     size = start
     while time.monotonic() < deadline:

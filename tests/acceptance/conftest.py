@@ -23,13 +23,18 @@ def inner_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def inner(pytester: pytest.Pytester, inner_tmpdir: Path) -> Inner:
+def plugin_options() -> tuple[str, ...]:
+    """What loads the plugin into an inner pytest where it isn't installed."""
+    return () if INSTALLED else ("-p", "pytest_atexit.plugin")
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, inner_tmpdir: Path, plugin_options: tuple[str, ...]) -> Inner:
     """A function that runs a test file by pytest in a process of its own."""
 
-    def run(source: str, *options: str) -> pytest.RunResult:
+    def run(source: str, *options: str, timeout: float = 50) -> pytest.RunResult:
         pytester.makepyfile(source)
-        plugin = () if INSTALLED else ("-p", "pytest_atexit.plugin")
-        return pytester.runpytest_subprocess(*plugin, *options, timeout=50)
+        return pytester.runpytest_subprocess(*plugin_options, *options, timeout=timeout)
 
     return run
 
