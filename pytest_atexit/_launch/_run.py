@@ -83,7 +83,7 @@ class Run:
 
     def lives(self) -> list[Life]:
         """Returns what the journal tells by now."""
-        if not self._released:
+        if not self._released and self._journal.read():
             self._lives = lives_of(self._journal)
         return self._lives
 
@@ -196,7 +196,7 @@ class Run:
         killed = status.signal == signal.SIGKILL
         evidence = Evidence(
             status=status,
-            handlers=main.record.handlers,
+            handlers=main.registrations,
             called=main.exit_calls,
             uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
             last_calls=[replace(call, file=shown_path(call.file, self._folders)) for call in main.life.last_calls],
