@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,23 +52,6 @@ class Site(NamedTuple):
 
 
 @dataclass
-class Known:
-    """What lines refer to.
-
-    Attributes:
-        strings: by their numbers.
-        sites: by the end of a line R without arguments. A loop registers many a handler, and each text is read once.
-    """
-
-    strings: dict[int, str] = field(default_factory=dict)
-    sites: dict[str, Site] = field(default_factory=dict)
-
-    def copy(self) -> Known:
-        """Returns what a child knows that is forked now."""
-        return Known(dict(self.strings), dict(self.sites))
-
-
-@dataclass
 class Program:
     """What one program in one process has written so far.
 
@@ -76,13 +59,15 @@ class Program:
         events: in their order.
         forks: the children that were forked, each with the index of the event.
         address: of the first line that has not been read.
-        known: what later lines may refer to.
+        strings: by the numbers by which lines refer to them.
+        sites: by the end of a line R without arguments. A loop registers many a handler, and each text is decoded once.
     """
 
     events: list[Event] = field(default_factory=list)
     forks: list[tuple[int, Program]] = field(default_factory=list)
     address: int = 0
-    known: Known = field(default_factory=Known)
+    strings: dict[int, str] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
 
     @property
     def began(self) -> ProcessBegan | None:
@@ -90,12 +75,20 @@ class Program:
         first = self.events[0] if self.events else None
         return first if isinstance(first, ProcessBegan) else None
 
+    def take(self, lines: Iterable[str]) -> None:
+        """Take the next lines in.
 
-@dataclass(frozen=True)
-class GoesOn:
-    """The next lines of a program are at another address."""
-
-    address: int
+        Raises:
+            PytestAtexitError: one does not keep to the format.
+        """
+        for line in lines:
+            try:
+                event = DECODERS.get(line[:1], _unknown)(line, self)
+            except (ValueError, IndexError, KeyError, TypeError) as error:
+                msg = f"the journal has a malformed line: {line} ({error!r})"
+                raise PytestAtexitError(msg) from error
+            if event is not None:
+                self.events.append(event)
 
 
 class Journal:
@@ -167,14 +160,7 @@ class Journal:
         while lines := self._lines(program.address):
             new = True
             program.address += sum(map(len, lines)) + len(lines)
-            for event in decoded(lines, program.known):
-                if isinstance(event, GoesOn):
-                    program.address = event.address
-                    continue
-                if isinstance(event, Forked) and event.address:
-                    child = Program(address=event.address, known=program.known.copy())
-                    program.forks.append((len(program.events), child))
-                program.events.append(event)
+            program.take(lines)
         return self._read_all(child for _, child in program.forks) or new
 
     def _lines(self, address: int) -> list[str]:
@@ -190,30 +176,14 @@ class Journal:
         return text[:whole].decode("ascii", "replace").split("\n") if whole >= 0 else []
 
 
-def decoded(lines: Iterable[str], known: Known) -> Iterator[Event | GoesOn]:
-    """Yields the events of lines; those that define a string add to `known`.
-
-    Raises:
-        PytestAtexitError: a line does not keep to the format.
-    """
-    for line in lines:
-        try:
-            event = DECODERS.get(line[:1], _unknown)(line, known)
-        except (ValueError, IndexError, KeyError, TypeError) as error:
-            msg = f"the journal has a malformed line: {line} ({error!r})"
-            raise PytestAtexitError(msg) from error
-        if event is not None:
-            yield event
-
-
-def _unknown(line: str, _: Known) -> Unknown:
+def _unknown(line: str, _: Program) -> Unknown:
     if not line:
         msg = "an empty line"
         raise ValueError(msg)
     return Unknown(line)
 
 
-def _process(line: str, _: Known) -> ProcessBegan:
+def _process(line: str, _: Program) -> ProcessBegan:
     _kind, version, time, kind, pid, parent_pid, *rest = line.split("\t")
     if int(version) != FORMAT:
         msg = f"format {version}, not {FORMAT}"
@@ -226,24 +196,32 @@ def _process(line: str, _: Known) -> ProcessBegan:
     return ProcessBegan(*began, int(interpreter), int(unrecorded), python, executable, stdlib, tuple(argv))
 
 
-def _string(line: str, known: Known) -> None:
+def _string(line: str, program: Program) -> None:
     _, number, text = line.split("\t")
-    known.strings[int(number)] = unescape(text)
+    program.strings[int(number)] = unescape(text)
 
 
-def _forked(line: str, known: Known) -> Forked:
+def _forked(line: str, program: Program) -> Forked:
     _, time, address, module = line.split("\t")
-    return Forked(int(time), int(address), known.strings[int(module)])
+    event = Forked(int(time), int(address), program.strings[int(module)])
+    if event.address:
+        child = Program(address=event.address, strings=dict(program.strings), sites=dict(program.sites))
+        program.forks.append((len(program.events), child))
+    return event
 
 
-def _registered(line: str, known: Known) -> Registered:
+def _goes_on(line: str, program: Program) -> None:
+    program.address = int(line[2:])
+
+
+def _registered(line: str, program: Program) -> Registered:
     _, number, time, rest = line.split("\t", 3)
-    if site := known.sites.get(rest):
+    if site := program.sites.get(rest):
         return Registered(int(number), int(time), *site, (), {})
     fields, args, kwargs = rest.rsplit("\t", 2)
-    site = _site(fields, known.strings)
+    site = _site(fields, program.strings)
     if rest.endswith(NO_ARGUMENTS):
-        known.sites[rest] = site
+        program.sites[rest] = site
     return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
 
 
@@ -275,19 +253,19 @@ def _unregistered(line: str, *, cleared: bool) -> Unregistered:
     return Unregistered(int(time), tuple(map(int, numbers.split(","))), cleared)
 
 
-def _started(line: str, _: Known) -> Started:
+def _started(line: str, _: Program) -> Started:
     time, uncaught, number = line.split("\t")
     return Started(int(time[1:], 16), uncaught == "1", int(number))
 
 
-def _ended(line: str, _: Known) -> Ended:
+def _ended(line: str, _: Program) -> Ended:
     time, number = line.split("\t")
     return Ended(int(time[1:], 16), int(number))
 
 
-def _threw(line: str, known: Known) -> Threw:
+def _threw(line: str, program: Program) -> Threw:
     _, time, *exceptions = line.split("\t")
-    return Threw(int(time), tuple(_raised(text, known.strings) for text in exceptions))
+    return Threw(int(time), tuple(_raised(text, program.strings) for text in exceptions))
 
 
 def _raised(text: str, strings: dict[int, str]) -> Raised:
@@ -302,12 +280,12 @@ def _raised(text: str, strings: dict[int, str]) -> Raised:
     )
 
 
-def _last_call(line: str, known: Known) -> LastCall:
+def _last_call(line: str, program: Program) -> LastCall:
     _, time, function, file, number, _module, thread, args = line.split("\t")
-    return LastCall(int(time), function, known.strings[int(file)], int(number), unescape(thread), _positional(args))
+    return LastCall(int(time), function, program.strings[int(file)], int(number), unescape(thread), _positional(args))
 
 
-DECODERS: dict[str, Callable[[str, Known], Event | GoesOn | None]] = {
+DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "P": _process,
     "N": _string,
     "F": _forked,
@@ -320,6 +298,6 @@ DECODERS: dict[str, Callable[[str, Known], Event | GoesOn | None]] = {
     "X": _last_call,
     "V": lambda _, __: LastCallFailed(),
     "L": lambda _, __: Lost(),
-    "G": lambda line, _: GoesOn(int(line[2:])),
+    "G": _goes_on,
     "M": lambda _, __: None,
 }
