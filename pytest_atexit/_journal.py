@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pytest_atexit._collector import collector_paused
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._events import (
     Ended,
@@ -125,6 +126,7 @@ class Journal:
         self.read()
         return list(self._programs.values())
 
+    @collector_paused()
     def read(self) -> bool:
         """Read on from where the last reading ended; whether there was anything new.
 

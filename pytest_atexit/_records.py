@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from operator import attrgetter, itemgetter
 
+from pytest_atexit._collector import collector_paused
 from pytest_atexit._handler import Handler
 from pytest_atexit._journal import Journal
 from pytest_atexit._origin import origin_of, shown_path
@@ -37,6 +38,7 @@ class Recorded:
     exit_calls: list[Call]
 
 
+@collector_paused()
 def lives_of(journal: Journal) -> list[Life]:
     """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
@@ -113,6 +115,7 @@ def _recorded(
     return Recorded(record, life, registrations, [call for call in calls if call.in_exit])
 
 
+@collector_paused()
 def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders: list[str]) -> HandlerLists:
     """Makes the handlers of a program and of its sub-interpreters."""
     origin = lives[0]
@@ -141,17 +144,16 @@ def _maker(
     life: Life, numbers: dict[int, int], stdlib: str, folders: list[str], epoch: int
 ) -> Callable[[Registration, Call | None], Handler]:
     """Returns a function that makes the Handler of a registration or, with a call, of that call."""
-    places: dict[tuple[str, int], str] = {}  # many are registered at one place
-    origins: dict[tuple[str, str, str, str], str] = {}
+    known: dict[tuple[object, ...], tuple[str, str]] = {}  # where and origin: many are registered at one place
 
     def make(registration: Registration, call: Call | None) -> Handler:
         event = registration.event
         last = call or (registration.calls[-1] if registration.calls else None)
-        place, homes = (event.file, event.line), (event.caller, event.file, event.home, event.module)
-        if place not in places:
-            places[place] = f"{shown_path(event.file, folders)}:{event.line}" if event.file else ""
-        if homes not in origins:
-            origins[homes] = origin_of(event, stdlib)
+        site = event.file, event.line, event.home, event.caller, event.module
+        if site not in known:
+            where = f"{shown_path(event.file, folders)}:{event.line}" if event.file else ""
+            known[site] = where, origin_of(event, stdlib)
+        where, origin = known[site]
         return Handler(
             number=numbers[id(event)],
             name=_name(event.qualname),
@@ -159,8 +161,8 @@ def _maker(
             module=event.module,
             args=event.args,
             kwargs=event.kwargs,
-            where=places[place],
-            origin=origins[homes],
+            where=where,
+            origin=origin,
             kind="atexit",
             state=call.state if call else registration.state,
             exception=last.exception if last else None,
