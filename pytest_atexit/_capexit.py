@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from os import PathLike
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class CapExit:
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._folder: Path | None = None
+        self._runs = count(1)
 
     def run(
         self,
@@ -138,11 +140,13 @@ class CapExit:
     def _new_folder(self) -> Path:
         try:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))
-            return Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
+                self._folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))  # private, so plain names will do in it
+            folder = self._folder / f"run-{next(self._runs)}"
+            folder.mkdir(mode=0o700)
         except OSError as error:
             msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
             raise LaunchError(msg) from error
+        return folder
 
     # What follows is for the plugin.
 
