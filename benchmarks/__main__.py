@@ -19,7 +19,7 @@ measured    the median over all pairs of what `recorded / plain` is in each (for
             the two are run in turns. Times are wall times in this process, from before `run` or `subprocess.run`.
 child only  the same for the child started by the package but read by `communicate`: without the record being read
 growth      recorded: (t(100,000) - t(0)) / (t(10,000) - t(0)), where t(n) is the time of `run` with n handlers;
-            divided by the same quotient of plain runs; each t(n) of a pair is the fastest of 5
+            divided by the same quotient of plain runs; each t(n) of a pair is the fastest of several runs
 memory      the child's own peak (VmHWM) as its last handler reads it, the journal's pages included
 no bytecode with PYTHONDONTWRITEBYTECODE=1 in the environment of both"""
 
@@ -44,9 +44,10 @@ def measure(row: Row, python: str, *, bytecode: bool, pairs: int | None) -> Meas
         name = prepared.plain(python, "-c", show).stdout.decode().strip()
         try:
             sample = row.prepare(prepared)
+            found = [sample() for _ in range(pairs or row.pairs)]
         except Skipped as reason:
             return measured(row, name, bytecode=bytecode, pairs=[], note=str(reason))
-        return measured(row, name, bytecode=bytecode, pairs=[sample() for _ in range(pairs or row.pairs)])
+        return measured(row, name, bytecode=bytecode, pairs=found)
 
 
 def main(given: Sequence[str] | None = None) -> None:

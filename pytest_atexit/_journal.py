@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -109,6 +110,8 @@ class Journal:
             msg = f"no journal could be made, perhaps for a limit on file sizes (ulimit -f): {error}"
             raise LaunchError(msg) from error
         self._programs: dict[int, Program] = {}  # by the address of their first line
+        self._size = 0
+        self._reading = threading.Lock()  # one thread of a test may wait for the program while another looks at it
 
     @property
     def path(self) -> str:
@@ -127,18 +130,21 @@ class Journal:
         return list(self._programs.values())
 
     @collector_paused()
-    def read(self) -> bool:
-        """Read on from where the last reading ended; whether there was anything new.
+    def read(self) -> int:
+        """Read on from where the last reading ended; returns how many bytes that makes so far.
 
         Raises:
             PytestAtexitError: a line does not keep to the format. The next reading starts anew, and finds it again.
         """
-        try:
-            self._find_programs()
-            return self._read_all(self._programs.values())
-        except PytestAtexitError:
-            self._programs.clear()
-            raise
+        with self._reading:
+            try:
+                self._find_programs()
+                for program in self._programs.values():
+                    self._read(program)
+            except PytestAtexitError:
+                self._programs.clear()
+                raise
+            return self._size
 
     def _find_programs(self) -> None:
         address = 0
@@ -150,20 +156,15 @@ class Journal:
                     self._programs[slot] = Program(address=slot)
                 address = slot + (1 << PROGRAM_BITS)
 
-    def _read_all(self, programs: Iterable[Program]) -> bool:
-        new = False
-        for program in programs:
-            new |= self._read(program)
-        return new
-
-    def _read(self, program: Program) -> bool:
+    def _read(self, program: Program) -> None:
         """Read the lines that are new in a program and in the children that it forked."""
-        new = False
         while lines := self._lines(program.address):
-            new = True
-            program.address += sum(map(len, lines)) + len(lines)
+            size = sum(map(len, lines)) + len(lines)
+            self._size += size
+            program.address += size
             program.take(lines)
-        return self._read_all(child for _, child in program.forks) or new
+        for _, child in program.forks:
+            self._read(child)
 
     def _lines(self, address: int) -> list[str]:
         """Returns whole lines from `address` on, if there are any; a half-written last one is left out."""

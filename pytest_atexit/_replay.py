@@ -31,7 +31,7 @@ class Registration:
     event: Registered
     inherited: bool = False
     removed: bool = False
-    calls: list[Call] = field(default_factory=list)
+    calls: tuple[Call, ...] = ()  # mostly one
 
     @property
     def state(self) -> str:
@@ -119,7 +119,7 @@ class Life:
         )
         self.running.append(call)
         if call.registration:
-            call.registration.calls.append(call)
+            call.registration.calls += (call,)
             self.calls.append(call)
 
     def _end(self, event: Ended) -> None:

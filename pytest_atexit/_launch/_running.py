@@ -208,7 +208,7 @@ class RunningProgram:
         limit = self._timeout if timeout is None else timeout
         if limit < 0:
             raise ValueError(f"timeout is a number of seconds, not {limit!r}")
-        if not self._run.output.wait(limit):
+        if not self._run.await_end(limit):
             self._raise_timeout(limit)
         return self._finished(allow_failures)
 
