@@ -6,13 +6,15 @@ process was. Nothing is evaluated; a line that can't be decoded is an error.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from pytest_atexit._collector import collector_paused
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._events import (
     Ended,
@@ -22,7 +24,6 @@ from pytest_atexit._events import (
     LastCall,
     LastCallFailed,
     Lost,
-    Opaque,
     ProcessBegan,
     Raised,
     Registered,
@@ -31,26 +32,65 @@ from pytest_atexit._events import (
     Unknown,
     Unregistered,
 )
+from pytest_atexit._values import decode_value, unescape
 
 FORMAT = 1
 PROGRAM_BITS = 32  # as in the agent
 SIZE = 1 << 62
-CHUNK = 1 << 16
-CONTAINERS: dict[str, Callable[[list[object]], object]] = {"t": tuple, "l": list, "e": set, "z": frozenset}
+CHUNK = 1 << 14  # bytes that are read first, and twice as many each time that they are full
+NO_ARGUMENTS = "\tt0:0\td0:0"  # the end of most lines R
+
+
+class Site(NamedTuple):
+    """What registrations by one line of a program have in common: the first fields of a Registered behind its time."""
+
+    qualname: str
+    module: str
+    home: str
+    file: str
+    line: int
+    caller: str
+    thread: str
 
 
 @dataclass
 class Program:
-    """What one program in one process wrote: its events in order, and the children forked at an index of them."""
+    """What one program in one process has written so far.
+
+    Attributes:
+        events: in their order.
+        forks: the children that were forked, each with the index of the event.
+        address: of the first line that has not been read.
+        strings: by the numbers by which lines refer to them.
+        sites: by the end of a line R without arguments. A loop registers many a handler, and each text is decoded once.
+    """
 
     events: list[Event] = field(default_factory=list)
     forks: list[tuple[int, Program]] = field(default_factory=list)
+    address: int = 0
+    strings: dict[int, str] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
 
     @property
     def began(self) -> ProcessBegan | None:
         """The first event; None for a forked child that has not come to write it."""
         first = self.events[0] if self.events else None
         return first if isinstance(first, ProcessBegan) else None
+
+    def take(self, lines: Iterable[str]) -> None:
+        """Take the next lines in.
+
+        Raises:
+            PytestAtexitError: one does not keep to the format.
+        """
+        for line in lines:
+            try:
+                event = DECODERS.get(line[:1], _unknown)(line, self)
+            except (ValueError, IndexError, KeyError, TypeError) as error:
+                msg = f"the journal has a malformed line: {line} ({error!r})"
+                raise PytestAtexitError(msg) from error
+            if event is not None:
+                self.events.append(event)
 
 
 class Journal:
@@ -73,6 +113,9 @@ class Journal:
             os.close(self.descriptor)
             msg = f"no journal could be made, perhaps for a limit on file sizes (ulimit -f): {error}"
             raise LaunchError(msg) from error
+        self._programs: dict[int, Program] = {}  # by the address of their first line
+        self._size = 0
+        self._reading = threading.Lock()  # one thread of a test may wait for the program while another looks at it
 
     @property
     def path(self) -> str:
@@ -87,119 +130,68 @@ class Journal:
 
     def programs(self) -> list[Program]:
         """Returns the programs that were started, in no order; the forked ones are in their parents' `forks`."""
-        found = []
+        self.read()
+        return list(self._programs.values())
+
+    @collector_paused()
+    def read(self) -> int:
+        """Read on from where the last reading ended; returns how many bytes that makes so far.
+
+        Raises:
+            PytestAtexitError: a line does not keep to the format. The next reading starts anew, and finds it again.
+        """
+        with self._reading:
+            try:
+                self._find_programs()
+                for program in self._programs.values():
+                    self._read(program)
+            except PytestAtexitError:
+                self._programs.clear()
+                raise
+            return self._size
+
+    def _find_programs(self) -> None:
         address = 0
         with contextlib.suppress(OSError):  # ENXIO: no data behind `address`
             while True:
                 data = os.lseek(self.descriptor, address, os.SEEK_DATA)
                 slot = data >> PROGRAM_BITS << PROGRAM_BITS
-                if os.pread(self.descriptor, 1, slot) == b"P":
-                    found.append(self._program(slot, {}))
+                if slot not in self._programs and os.pread(self.descriptor, 1, slot) == b"P":
+                    self._programs[slot] = Program(address=slot)
                 address = slot + (1 << PROGRAM_BITS)
-        return found
 
-    def _program(self, address: int, strings: dict[int, str]) -> Program:
-        program = Program()
-        for line in self._lines(address):
-            kind, fields = line[:1], line[1:].removeprefix("\t").split("\t")
-            event = decode(kind, fields, strings)
-            if event is None:
-                continue
-            if isinstance(event, Forked) and event.address:
-                program.forks.append((len(program.events), self._program(event.address, dict(strings))))
-            program.events.append(event)
-        return program
+    def _read(self, program: Program) -> None:
+        """Read the lines that are new in a program and in the children that it forked."""
+        while lines := self._lines(program.address):
+            size = sum(map(len, lines)) + len(lines)
+            self._size += size
+            program.address += size
+            program.take(lines)
+        for _, child in program.forks:
+            self._read(child)
 
-    def _lines(self, address: int) -> Iterator[str]:
-        """The whole lines from `address` on; a half-written last one is left out."""
-        rest = b""
-        while True:
-            chunk = os.pread(self.descriptor, CHUNK, address)
+    def _lines(self, address: int) -> list[str]:
+        """Returns whole lines from `address` on, if there are any; a half-written last one is left out."""
+        size, whole = CHUNK, -1
+        while whole < 0:
+            chunk = os.pread(self.descriptor, size, address)
             text, end, _ = chunk.partition(b"\0")
-            lines = (rest + text).split(b"\n")
-            rest = lines.pop()
-            for raw in lines:
-                line = raw.decode("ascii", "replace")
-                if line[:1] == "G":
-                    yield from self._lines(int(line[2:]))
-                    return
-                if line[:1] != "M":
-                    yield line
+            whole = text.rfind(b"\n")
             if end or not chunk:
-                return
-            address += len(chunk)
+                break
+            size *= 2
+        return text[:whole].decode("ascii", "replace").split("\n") if whole >= 0 else []
 
 
-def unescape(text: str) -> str:
-    """Returns the string behind its escaped form."""
-    return codecs.decode(text, "unicode_escape") if "\\" in text else text
+def _unknown(line: str, _: Program) -> Unknown:
+    if not line:
+        msg = "an empty line"
+        raise ValueError(msg)
+    return Unknown(line)
 
 
-def decode(kind: str, fields: list[str], strings: dict[int, str]) -> Event | None:
-    """Returns the event of a line, or None for one that adds to `strings`.
-
-    Raises:
-        PytestAtexitError: the line does not keep to the format.
-    """
-    try:
-        if kind == "N":
-            number, text = fields
-            strings[int(number)] = unescape(text)
-            return None
-        if not kind:
-            msg = "an empty line"
-            raise ValueError(msg)  # noqa: TRY301, one error for all that is malformed
-        decoder = DECODERS.get(kind)
-        return decoder(fields, strings) if decoder else Unknown("\t".join([kind, *fields]))
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        msg = f"the journal has a malformed line: {kind}\t{fields} ({error!r})"
-        raise PytestAtexitError(msg) from error
-
-
-def decode_value(text: str) -> object:
-    """Returns the plain data behind its tokens."""
-    return _value(iter(text.split("\x1f")))
-
-
-def _value(tokens: Iterator[str]) -> object:
-    token = next(tokens, "")
-    kind, text = token[:1], token[1:]
-    if kind in SCALARS:
-        return SCALARS[kind](text)
-    shown, total = map(int, text.split(":"))
-    cut = [Opaque(f"<{total - shown} more>")] if total > shown else []
-    if kind == "d":
-        pairs = {_value(tokens): _value(tokens) for _ in range(shown)}
-        return pairs | {mark: mark for mark in cut}
-    return CONTAINERS[kind]([*(_value(tokens) for _ in range(shown)), *cut])
-
-
-def _long_text(text: str) -> str:
-    size, _, beginning = text.partition(":")
-    return f"{unescape(beginning)}… ({size} characters)"
-
-
-def _long_bytes(text: str) -> bytes:
-    size, _, beginning = text.partition(":")
-    return unescape(beginning).encode("latin-1") + f"... ({size} bytes)".encode()
-
-
-SCALARS: dict[str, Callable[[str], object]] = {
-    "n": lambda _: None,
-    "+": lambda _: True,
-    "-": lambda _: False,
-    "i": lambda text: int(text, 16),
-    "f": float.fromhex,
-    "s": unescape,
-    "S": _long_text,
-    "b": lambda text: unescape(text).encode("latin-1"),
-    "B": _long_bytes,
-    "o": lambda text: Opaque(f"<{unescape(text)}>"),
-}
-
-
-def _process(fields: list[str], _: dict[int, str]) -> ProcessBegan:
-    version, time, kind, pid, parent_pid, *rest = fields
+def _process(line: str, _: Program) -> ProcessBegan:
+    _kind, version, time, kind, pid, parent_pid, *rest = line.split("\t")
     if int(version) != FORMAT:
         msg = f"format {version}, not {FORMAT}"
         raise ValueError(msg)
@@ -211,12 +203,38 @@ def _process(fields: list[str], _: dict[int, str]) -> ProcessBegan:
     return ProcessBegan(*began, int(interpreter), int(unrecorded), python, executable, stdlib, tuple(argv))
 
 
-def _registered(fields: list[str], strings: dict[int, str]) -> Registered:
-    number, time, name, module, home, file, line, caller, thread, args, kwargs = fields
-    arguments, keywords = decode_value(args), decode_value(kwargs)
-    return Registered(
-        number=int(number),
-        time=int(time),
+def _string(line: str, program: Program) -> None:
+    _, number, text = line.split("\t")
+    program.strings[int(number)] = unescape(text)
+
+
+def _forked(line: str, program: Program) -> Forked:
+    _, time, address, module = line.split("\t")
+    event = Forked(int(time), int(address), program.strings[int(module)])
+    if event.address:
+        child = Program(address=event.address, strings=dict(program.strings), sites=dict(program.sites))
+        program.forks.append((len(program.events), child))
+    return event
+
+
+def _goes_on(line: str, program: Program) -> None:
+    program.address = int(line[2:])
+
+
+def _registered(line: str, program: Program) -> Registered:
+    _, number, time, rest = line.split("\t", 3)
+    if site := program.sites.get(rest):
+        return Registered(int(number), int(time), *site, (), {})
+    fields, args, kwargs = rest.rsplit("\t", 2)
+    site = _site(fields, program.strings)
+    if rest.endswith(NO_ARGUMENTS):
+        program.sites[rest] = site
+    return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
+
+
+def _site(text: str, strings: dict[int, str]) -> Site:
+    name, module, home, file, line, caller, thread = text.split("\t")
+    return Site(
         qualname=unescape(name),
         module=strings[int(module)],
         home=strings[int(home)],
@@ -224,13 +242,37 @@ def _registered(fields: list[str], strings: dict[int, str]) -> Registered:
         line=int(line),
         caller=strings[int(caller)],
         thread=unescape(thread),
-        args=arguments if isinstance(arguments, tuple) else (arguments,),
-        kwargs=keywords if isinstance(keywords, dict) else {"": keywords},
     )
 
 
-def _unregistered(fields: list[str], *, cleared: bool) -> Unregistered:
-    return Unregistered(int(fields[0]), tuple(int(number) for number in fields[1].split(",")), cleared)
+def _positional(text: str) -> tuple[object, ...]:
+    value = decode_value(text)
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _keywords(text: str) -> dict[str, object]:
+    value = decode_value(text)
+    return value if isinstance(value, dict) else {"": value}
+
+
+def _unregistered(line: str, *, cleared: bool) -> Unregistered:
+    _, time, numbers = line.split("\t")
+    return Unregistered(int(time), tuple(map(int, numbers.split(","))), cleared)
+
+
+def _started(line: str, _: Program) -> Started:
+    time, uncaught, number = line.split("\t")
+    return Started(int(time[1:], 16), uncaught == "1", int(number))
+
+
+def _ended(line: str, _: Program) -> Ended:
+    time, number = line.split("\t")
+    return Ended(int(time[1:], 16), int(number))
+
+
+def _threw(line: str, program: Program) -> Threw:
+    _, time, *exceptions = line.split("\t")
+    return Threw(int(time), tuple(_raised(text, program.strings) for text in exceptions))
 
 
 def _raised(text: str, strings: dict[int, str]) -> Raised:
@@ -245,30 +287,32 @@ def _raised(text: str, strings: dict[int, str]) -> Raised:
     )
 
 
-def _last_call(fields: list[str], strings: dict[int, str]) -> LastCall:
-    time, function, file, line, _, thread, args, *path = fields
-    arguments = decode_value(args)
+def _last_call(line: str, program: Program) -> LastCall:
+    _, time, function, file, number, _module, thread, args, *path = line.split("\t")
     return LastCall(
         time=int(time),
         function=function,
-        file=strings[int(file)],
-        line=int(line),
+        file=program.strings[int(file)],
+        line=int(number),
         thread=unescape(thread),
-        args=arguments if isinstance(arguments, tuple) else (arguments,),
+        args=_positional(args),
         path=unescape(path[0]) if path else None,
     )
 
 
-DECODERS: dict[str, Callable[[list[str], dict[int, str]], Event]] = {
+DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "P": _process,
-    "F": lambda fields, strings: Forked(int(fields[0]), int(fields[1]), strings[int(fields[2])]),
+    "N": _string,
+    "F": _forked,
     "R": _registered,
-    "U": lambda fields, _: _unregistered(fields, cleared=False),
-    "C": lambda fields, _: _unregistered(fields, cleared=True),
-    "S": lambda fields, _: Started(int(fields[0], 16), fields[1] == "1", int(fields[2])),
-    "E": lambda fields, _: Ended(int(fields[0], 16), int(fields[1])),
-    "T": lambda fields, strings: Threw(int(fields[0]), tuple(_raised(text, strings) for text in fields[1:])),
+    "U": lambda line, _: _unregistered(line, cleared=False),
+    "C": lambda line, _: _unregistered(line, cleared=True),
+    "S": _started,
+    "E": _ended,
+    "T": _threw,
     "X": _last_call,
     "V": lambda _, __: LastCallFailed(),
     "L": lambda _, __: Lost(),
+    "G": _goes_on,
+    "M": lambda _, __: None,
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter, itemgetter
 
+from pytest_atexit._collector import collector_paused
 from pytest_atexit._handler import Handler
 from pytest_atexit._journal import Journal
 from pytest_atexit._origin import origin_of, shown_path
 from pytest_atexit._replay import Call, Life, Registration, replay
-from pytest_atexit._result import ProcessRecord
+from pytest_atexit._result import HIDDEN, HandlerLists, ProcessRecord, Told
 
 NANOSECONDS = 1e-9
 HELPERS = ("from multiprocessing.resource_tracker import", "from multiprocessing.forkserver import")
@@ -20,13 +23,22 @@ FORKING_MODULES = ("multiprocessing.popen_fork", "multiprocessing.forkserver", "
 
 @dataclass(frozen=True)
 class Recorded:
-    """A process record, the life that it was made of, and those of its calls that belong to the interpreter's exit."""
+    """A process record, and what it was made of.
+
+    Attributes:
+        record: of one program in one process.
+        life: its own, without sub-interpreters.
+        registrations: those of sub-interpreters included.
+        exit_calls: calls that belong to the interpreter's exit, likewise.
+    """
 
     record: ProcessRecord
     life: Life
-    exit_calls: list[Handler]
+    registrations: list[Registration]
+    exit_calls: list[Call]
 
 
+@collector_paused()
 def lives_of(journal: Journal) -> list[Life]:
     """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
@@ -42,7 +54,7 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
         folders: paths below these are shown relative to them.
     """
     lives = list(lives)
-    numbers = _run_numbers(lives)
+    numbers = cache(lambda: _run_numbers(lives))
     main = next((life for life in lives if main_pid in (None, life.began.pid)), None)
     programs: list[tuple[Life, list[Life]]] = []  # with the sub-interpreters of each
     for life in lives:
@@ -85,48 +97,63 @@ def _role(life: Life, known_pid: bool) -> str:
     return "exec" if known_pid else "subprocess"
 
 
-def _recorded(life: Life, others: list[Life], role: str, numbers: dict[int, int], folders: list[str]) -> Recorded:
-    origin = life
-    while origin.parent:
-        origin = origin.parent
-    stdlib = origin.began.stdlib
-    paths = [*folders, os.path.dirname(stdlib)] if stdlib else folders
-    handlers: list[Handler] = []
-    calls: list[tuple[Call, Handler]] = []
-    for each in (life, *others):
-        make = _maker(each, numbers, stdlib, paths, life.began.time)
-        handlers += [make(registration, None) for registration in each.registrations.values()]
-        calls += [(call, make(call.registration, call)) for call in each.calls if call.registration]
-    removed = [handler for each in (life, *others) for handler in _removed(each, handlers, numbers)]
-    calls.sort(key=lambda pair: pair[0].started)
+def _recorded(
+    life: Life, others: list[Life], role: str, numbers: Callable[[], dict[int, int]], folders: list[str]
+) -> Recorded:
+    lives = (life, *others)
+    calls = [call for each in lives for call in each.calls]
     record = ProcessRecord(
-        handlers=sorted(handlers, key=lambda handler: handler.number),
-        timeline=[handler for _, handler in calls],
-        unregistered=[handler.name for handler in removed if handler.origin not in ("stdlib", "coverage")],
+        told=Told(partial(_told, lives, numbers, folders), raised=any(call.exception for call in calls)),
         pid=life.began.pid,
         parent_pid=life.began.parent_pid,
         argv=list(life.began.argv),
         role=role,
         unrecorded=life.began.unrecorded,
-        lost=life.lost or any(other.lost for other in others),
+        lost=any(each.lost for each in lives),
     )
-    return Recorded(record, life, [handler for call, handler in calls if call.in_exit])
+    registrations = [registration for each in lives for registration in each.registrations.values()]
+    return Recorded(record, life, registrations, [call for call in calls if call.in_exit])
 
 
-def _removed(life: Life, handlers: list[Handler], numbers: dict[int, int]) -> list[Handler]:
-    known = {handler.number: handler for handler in handlers}
-    return [known[numbers[id(registration.event)]] for registration in life.removals]
+@collector_paused()
+def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders: list[str]) -> HandlerLists:
+    """Makes the handlers of a program and of its sub-interpreters."""
+    origin = lives[0]
+    while origin.parent:
+        origin = origin.parent
+    stdlib = origin.began.stdlib
+    paths = [*folders, os.path.dirname(stdlib)] if stdlib else folders
+    handlers: list[Handler] = []
+    calls: list[tuple[int, Handler]] = []
+    unregistered: list[str] = []
+    for life in lives:
+        make = _maker(life, numbers(), stdlib, paths, lives[0].began.time)
+        made = {id(registration): make(registration, None) for registration in life.registrations.values()}
+        handlers += made.values()
+        for call in life.calls:
+            if registration := call.registration:
+                is_last = not registration.removed and call is registration.calls[-1]
+                calls.append((call.started, made[id(registration)] if is_last else make(registration, call)))
+        removed = (made[id(registration)] for registration in life.removals)
+        unregistered += [handler.name for handler in removed if handler.origin not in HIDDEN]
+    calls.sort(key=itemgetter(0))
+    return HandlerLists(sorted(handlers, key=attrgetter("number")), [handler for _, handler in calls], unregistered)
 
 
 def _maker(
     life: Life, numbers: dict[int, int], stdlib: str, folders: list[str], epoch: int
 ) -> Callable[[Registration, Call | None], Handler]:
     """Returns a function that makes the Handler of a registration or, with a call, of that call."""
+    known: dict[tuple[object, ...], tuple[str, str]] = {}  # where and origin: many are registered at one place
 
     def make(registration: Registration, call: Call | None) -> Handler:
         event = registration.event
         last = call or (registration.calls[-1] if registration.calls else None)
-        state = "unregistered" if registration.removed and not call else last.state if last else "skipped"
+        site = event.file, event.line, event.home, event.caller, event.module
+        if site not in known:
+            where = f"{shown_path(event.file, folders)}:{event.line}" if event.file else ""
+            known[site] = where, origin_of(event, stdlib)
+        where, origin = known[site]
         return Handler(
             number=numbers[id(event)],
             name=_name(event.qualname),
@@ -134,10 +161,10 @@ def _maker(
             module=event.module,
             args=event.args,
             kwargs=event.kwargs,
-            where=f"{shown_path(event.file, folders)}:{event.line}" if event.file else "",
-            origin=origin_of(event, stdlib),
+            where=where,
+            origin=origin,
             kind="atexit",
-            state=state,
+            state=call.state if call else registration.state,
             exception=last.exception if last else None,
             started=(last.started - epoch) * NANOSECONDS if last else None,
             finished=(last.finished - epoch) * NANOSECONDS if last and last.finished is not None else None,

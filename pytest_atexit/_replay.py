@@ -31,7 +31,14 @@ class Registration:
     event: Registered
     inherited: bool = False
     removed: bool = False
-    calls: list[Call] = field(default_factory=list)
+    calls: tuple[Call, ...] = ()  # mostly one
+
+    @property
+    def state(self) -> str:
+        """What became of it: how its last call ended, else unregistered or skipped."""
+        if self.removed:
+            return "unregistered"
+        return self.calls[-1].state if self.calls else "skipped"
 
 
 @dataclass(slots=True, eq=False)
@@ -80,16 +87,16 @@ class Life:
 
     def apply(self, event: Event) -> None:
         """Take the next event in."""
-        match event:
+        match event:  # the most frequent first
             case Registered():
                 self.registrations[event.number] = Registration(event)
-            case Unregistered():
-                for number in event.numbers:
-                    self._remove(self._known(number))
             case Started():
                 self._start(event)
             case Ended():
                 self._end(event)
+            case Unregistered():
+                for number in event.numbers:
+                    self._remove(self._known(number))
             case Threw() if self.running:
                 call = self.running.pop()
                 call.finished, call.exception = event.time, exception_of(event.exceptions)
@@ -114,20 +121,21 @@ class Life:
             self.removals.append(registration)
 
     def _start(self, event: Started) -> None:
-        in_exit = not any(call.registration is None for call in self.running)
+        in_exit = not self.running or not any(call.registration is None for call in self.running)
         call = Call(
             self._known(event.number) if event.number else None, event.time, in_exit=in_exit, uncaught=event.uncaught
         )
         self.running.append(call)
         if call.registration:
-            call.registration.calls.append(call)
+            call.registration.calls += (call,)
             self.calls.append(call)
 
     def _end(self, event: Ended) -> None:
-        for call in reversed(self.running):
+        for index in range(len(self.running) - 1, -1, -1):
+            call = self.running[index]
             if (call.registration.event.number if call.registration else 0) == event.number:
                 call.finished = event.time
-                self.running.remove(call)
+                del self.running[index]
                 return
 
     def forked(self, began: ProcessBegan, moment: Forked) -> Life:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_atexit import _explain
 from pytest_atexit._assertions import Assertions
@@ -25,6 +28,36 @@ class Command:
     returncode: int | None
 
 
+class HandlerLists(NamedTuple):
+    """The handlers of one program in one process: registrations, calls, and names of those that were taken out."""
+
+    handlers: list[Handler]
+    timeline: list[Handler]
+    unregistered: list[str]
+
+
+class Told:
+    """What a journal tells of handlers. They are made when somebody looks, for there may be thousands of them.
+
+    Attributes:
+        raised: whether any of them raised, which each run has to know.
+    """
+
+    def __init__(self, make: Callable[[], HandlerLists], *, raised: bool) -> None:
+        self._make = make
+        self.raised = raised
+
+    @cached_property
+    def lists(self) -> HandlerLists:
+        """The handlers."""
+        return self._make()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Told) and self.lists == other.lists
+
+    __hash__ = None  # type: ignore[assignment]  # as that of any class that can be changed or holds lists
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ProcessRecord(Assertions):
     """What one program in one process did. An exec begins another one, with the same `pid`.
@@ -32,9 +65,7 @@ class ProcessRecord(Assertions):
     The lists of names leave out what the standard library and coverage registered; `handlers` and `timeline` don't.
 
     Attributes:
-        handlers: every registration, in order.
-        timeline: a Handler for each call, in call order.
-        unregistered: names taken out by `unregister` or `_clear`, once per entry, in the order of removal.
+        told: what the properties are made of.
         pid: the process.
         parent_pid: its parent at its start.
         argv: the whole command line, the interpreter first; empty where it was forked.
@@ -43,9 +74,7 @@ class ProcessRecord(Assertions):
         lost: something could not be written down, so lists may lack entries.
     """
 
-    handlers: list[Handler]
-    timeline: list[Handler]
-    unregistered: list[str]
+    told: Told
     pid: int
     parent_pid: int
     argv: list[str]
@@ -59,6 +88,21 @@ class ProcessRecord(Assertions):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of process {self.pid} ({self.role}): ran {self.ran}, skipped {self.skipped}>"
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """Every registration, in order."""
+        return self.told.lists.handlers
+
+    @property
+    def timeline(self) -> list[Handler]:
+        """A Handler for each call, in call order."""
+        return self.told.lists.timeline
+
+    @property
+    def unregistered(self) -> list[str]:
+        """Names taken out by `unregister` or `_clear`, once per entry, in the order of removal."""
+        return self.told.lists.unregistered
 
     @property
     def registered(self) -> list[str]:

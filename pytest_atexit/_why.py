@@ -6,16 +6,24 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pytest_atexit._ending import SIGNALS, Ending
 from pytest_atexit._events import LastCall
-from pytest_atexit._handler import Handler
 from pytest_atexit._status import ExitStatus, signal_name
 
 UNKNOWN = "unknown"
 FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^(Traceback \(most recent call last\):$|(Syntax|Indentation|Tab)Error: )", re.MULTILINE)
 UNCAUGHT = 1
+
+
+class HasState(Protocol):
+    """A registration or a call, be it as replayed or as a Handler."""
+
+    @property
+    def state(self) -> str:
+        """What became of it, as Handler.state."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,8 @@ class Evidence:
     """
 
     status: ExitStatus
-    handlers: Sequence[Handler]
-    called: Sequence[Handler]
+    handlers: Sequence[HasState]
+    called: Sequence[HasState]
     uncaught: bool | None
     last_call: LastCall | None
     stderr: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,9 @@ import pytest
 from pytest_atexit import _settings
 
 if TYPE_CHECKING:
+    # Not at run time: pytest takes a close look at each name in a plugin module, in every session.
+    from collections.abc import Generator, Iterator
+
     from pytest_atexit._capexit import CapExit, Session
 
 SECTION = "capexit"
@@ -26,9 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def _atexit_session() -> Iterator[Session]:
+def _atexit_session(request: pytest.FixtureRequest) -> Iterator[Session]:
     from pytest_atexit._capexit import Session
 
+    request.config.pluginmanager.register(_Users())
     session = Session()
     yield session
     session.close()
@@ -86,26 +89,28 @@ def session_capexit(request: pytest.FixtureRequest, _atexit_session: Session) ->
     yield from _capexit(request, _atexit_session)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A program that nobody waited for is judged within the test, not as an error of its teardown."""
-    result = yield
-    for made in item.stash.get(used, {}).values():
-        if failure := made.unattended_failure():
-            pytest.fail(failure, pytrace=False)
-    return result
+class _Users:
+    """Hooks for tests that use the fixtures: a plugin of its own, made with the first of them, so others don't pay."""
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """A program that nobody waited for is judged within the test, not as an error of its teardown."""
+        result = yield
+        for made in item.stash.get(used, {}).values():
+            if failure := made.unattended_failure():
+                pytest.fail(failure, pytrace=False)
+        return result
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show in a failing test what its programs did."""
-    report = yield
-    if call.when != "teardown" and report.failed:
-        fixtures = getattr(item, "fixturenames", ())
-        for node in item.listchain():
-            for name, made in node.stash.get(used, {}).items():
-                if (name in fixtures or node is item) and (text := made.report()):
-                    report.sections.append((SECTION, text))
-    return report
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show in a failing test what its programs did."""
+        report = yield
+        if call.when != "teardown" and report.failed:
+            fixtures = getattr(item, "fixturenames", ())
+            for node in item.listchain():
+                for name, made in node.stash.get(used, {}).items():
+                    if (name in fixtures or node is item) and (text := made.report()):
+                        report.sections.append((SECTION, text))
+        return report

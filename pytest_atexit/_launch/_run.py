@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_atexit._replay import Life
 
 NANOSECONDS = 1e-9
+READING_PAUSE = 0.02  # seconds between two looks at what a running program has recorded
 PAUSE = 0.01  # seconds between two looks for a child that was forked just now
 KILL_PATIENCE = 5.0  # seconds in which killed processes must be gone
 
@@ -74,6 +75,7 @@ class Run:
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
+        self._size = 0  # of the journal when it was replayed
 
     @property
     def ended(self) -> bool:
@@ -88,10 +90,19 @@ class Run:
         """Send a signal to its whole process group, as a terminal does."""
         self.output.signal_group(signum)
 
+    def await_end(self, seconds: float) -> bool:
+        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then."""
+        deadline = time.monotonic() + seconds
+        while not self.output.wait(min(READING_PAUSE, max(0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                return False
+            self._journal.read()
+        return True
+
     def lives(self) -> list[Life]:
         """Returns what the journal tells by now."""
-        if not self._released:
-            self._lives = lives_of(self._journal)
+        if not self._released and (size := self._journal.read()) != self._size:
+            self._lives, self._size = lives_of(self._journal), size
         return self._lives
 
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
@@ -201,7 +212,7 @@ class Run:
         killed = status.signal == signal.SIGKILL
         evidence = Evidence(
             status=status,
-            handlers=main.record.handlers,
+            handlers=main.registrations,
             called=main.exit_calls,
             uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
             last_call=replace(call, file=shown_path(call.file, self._folders)) if call else None,

@@ -212,7 +212,7 @@ class RunningProgram:
         limit = self._timeout if timeout is None else timeout
         if limit < 0:
             raise ValueError(f"timeout is a number of seconds, not {limit!r}")
-        if not self._run.output.wait(limit):
+        if not self._run.await_end(limit):
             self._raise_timeout(limit)
         return self._finished(allow_failures)
 
@@ -341,7 +341,8 @@ class RunningProgram:
 def check_failures(result: ExitResult) -> None:
     """Raise HandlerFailed if a handler of the main process or of a child raised."""
     __tracebackhide__ = True
-    failed = [h for record in (result, *result.children) for h in record.timeline if h.state == "failed"]
+    records = [record for record in (result, *result.children) if record.told.raised]
+    failed = [handler for record in records for handler in record.timeline if handler.state == "failed"]
     if failed:
         names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for h in failed))
         headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
