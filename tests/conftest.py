@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+OTHERS = ("asyncio", "pytest_cov", "randomly", "rerunfailures")  # plugins that only tests beside them load
 
 NOISE = [
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),
@@ -21,6 +22,13 @@ def _steady(text: object) -> str:
     for pattern, replacement in NOISE:
         lines = pattern.sub(replacement, lines)
     return "\n".join(line.rstrip() for line in lines.splitlines())
+
+
+@pytest.fixture
+def pytester(pytester, monkeypatch):
+    """As ever, and keeps the plugins of others out of its pytest runs, as addopts keep them out of this one."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS))
+    return pytester
 
 
 @pytest.fixture

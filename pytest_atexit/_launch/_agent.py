@@ -16,6 +16,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._popen import Child
 
 SOURCE = Path(__file__).parent.parent / "_child" / "sitecustomize.py"
 STRIPPED = 2  # without docstrings, at any level of optimization: less to load
@@ -56,7 +57,9 @@ class Agent:
         flags = ["-I", "-S", *["-O"] * optimize]
         env = {**os.environ, "PYTHONPYCACHEPREFIX": ""}
         command = [python, *flags, "-c", COMPILE, str(self._file)]
-        subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+        nothing = subprocess.DEVNULL
+        with Child(command, env=env, stdin=nothing, stdout=nothing, stderr=nothing):
+            pass  # Leaving the block waits. Where it fails, the agent is compiled at each start instead.
 
     def close(self) -> None:
         """Remove the folder."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._popen import Child
 
 if TYPE_CHECKING:
     from pytest_atexit._journal import Journal
@@ -20,19 +21,6 @@ if TYPE_CHECKING:
 
 RESET = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
-
-
-def _real_popen() -> type[subprocess.Popen[bytes]]:
-    """`subprocess.Popen` itself, also where pytest-subprocess stands in for it at this moment."""
-    if getattr(subprocess.Popen, "__module__", "") == "subprocess":
-        return subprocess.Popen
-    from pytest_subprocess.process_dispatcher import ProcessDispatcher  # noqa: PLC0415, for it is slow to import
-
-    return cast("type[subprocess.Popen[bytes]]", ProcessDispatcher.built_in_popen or subprocess.Popen)
-
-
-class Child(_real_popen()):  # type: ignore[misc]
-    """A Popen that a fake installed later doesn't replace: fakes exchange `subprocess.Popen`, not its subclasses."""
 
 
 def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) -> subprocess.Popen[bytes]:
