@@ -68,6 +68,8 @@ SIGNALS = {
     if ending.value.startswith("SIG") and ending.value in signal.Signals.__members__
 }
 
+NOTHING = ("-I", "-S", "-c", "")  # flags with which a Python does nothing at all
+
 _SOURCE = {
     Ending.SYS_EXIT: "__import__('sys').exit(3)",
     Ending.EXCEPTION: "raise RuntimeError(\"ending='exception'\")",
@@ -75,7 +77,7 @@ _SOURCE = {
     Ending.ABORT: "__import__('os').abort()",
     Ending.SEGFAULT: "__import__('ctypes').string_at(0)",
     Ending.FATAL_ERROR: "__import__('ctypes').pythonapi.Py_FatalError(b\"ending='fatal error'\")",
-    Ending.EXEC: "import os, sys; os.execv(sys.executable, [sys.executable, '-I', '-S', '-c', ''])",
+    Ending.EXEC: f"import os, sys; os.execv(sys.executable, [sys.executable, *{NOTHING!r}])",
 }
 
 

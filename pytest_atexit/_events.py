@@ -116,7 +116,10 @@ class Threw:
 
 @dataclass(frozen=True, slots=True)
 class LastCall:
-    """The program called `os._exit`, `os.execv` or `os.execve`."""
+    """The program called `os._exit`, `os.execv` or `os.execve`.
+
+    `path` is the PYTHONPATH that an exec hands on, None where it is not known.
+    """
 
     time: int
     function: str
@@ -124,6 +127,7 @@ class LastCall:
     line: int
     thread: str
     args: tuple[object, ...]
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ def _raised(text: str, strings: dict[int, str]) -> Raised:
 
 
 def _last_call(fields: list[str], strings: dict[int, str]) -> LastCall:
-    time, function, file, line, _, thread, args = fields
+    time, function, file, line, _, thread, args, *path = fields
     arguments = decode_value(args)
     return LastCall(
         time=int(time),
@@ -251,6 +251,7 @@ def _last_call(fields: list[str], strings: dict[int, str]) -> LastCall:
         line=int(line),
         thread=unescape(thread),
         args=arguments if isinstance(arguments, tuple) else (arguments,),
+        path=unescape(path[0]) if path else None,
     )
 
 

@@ -70,6 +70,14 @@ class Life:
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
 
+    @property
+    def left_by(self) -> LastCall | None:
+        """The call of `os._exit` or `os.exec*` behind which nothing more was seen of the program."""
+        last = self.last_calls[-1] if self.last_calls else None
+        if last and any(max(call.started, call.finished or 0) > last.time for call in self.calls):
+            return None  # it raised something that nobody saw, such as a KeyboardInterrupt
+        return last
+
     def apply(self, event: Event) -> None:
         """Take the next event in."""
         match event:

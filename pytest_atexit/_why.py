@@ -27,7 +27,7 @@ class Evidence:
         handlers: its registrations.
         called: its calls that belong to the interpreter's exit, not to `_run_exitfuncs` earlier.
         uncaught: whether an exception had ended the program when the last of them was called; None without any.
-        last_calls: calls of `os._exit` and `os.exec*`.
+        last_call: the call of `os._exit` or `os.exec*` by which the program was left.
         stderr: its text.
         became: it was replaced by another recorded program.
         caught: signals sent by the test for which a signal handler was installed at that moment.
@@ -40,7 +40,7 @@ class Evidence:
     handlers: Sequence[Handler]
     called: Sequence[Handler]
     uncaught: bool | None
-    last_calls: Sequence[LastCall]
+    last_call: LastCall | None
     stderr: str
     became: bool
     caught: frozenset[int]
@@ -60,7 +60,7 @@ def ending_of(evidence: Evidence) -> Ending | None:
         if number == signal.SIGSEGV:
             return Ending.SEGFAULT
         return next((ending for ending, known in SIGNALS.items() if known == number), None)
-    if last := _last_call(evidence):
+    if last := evidence.last_call:
         return Ending.OS_EXIT if last.function == "_exit" else Ending.EXEC
     if evidence.became:
         return Ending.EXEC
@@ -83,14 +83,14 @@ def reason_of(evidence: Evidence) -> str | None:
         return None
     if evidence.is_foreign:
         return UNKNOWN
-    number = evidence.status.signal
+    last, number = evidence.last_call, evidence.status.signal
+    if last and last.function != "_exit":  # whatever ended the other program then
+        return f"os.{last.function} replaced the program at {last.file}:{last.line}: handlers don't survive that"
     if number is not None and not (number == signal.SIGINT and evidence.called):
         return _signal_reason(evidence, number)
-    if last := _last_call(evidence):
-        if last.function == "_exit":
-            code = last.args[0] if last.args else ""
-            return f"os._exit({code!r}) was called at {last.file}:{last.line}: it ends the process without handlers"
-        return f"os.{last.function} replaced the program at {last.file}:{last.line}: handlers don't survive that"
+    if last:
+        code = last.args[0] if last.args else ""
+        return f"os._exit({code!r}) was called at {last.file}:{last.line}: it ends the process without handlers"
     if evidence.became:
         return "another program replaced it: handlers don't survive an exec"
     if evidence.called:
@@ -116,12 +116,3 @@ def _signal_reason(evidence: Evidence, number: int) -> str:
 
 def _skipped(evidence: Evidence) -> bool:
     return any(handler.state == "skipped" for handler in evidence.handlers)
-
-
-def _last_call(evidence: Evidence) -> LastCall | None:
-    """The call that ended the program: an `os._exit`, or an exec after which nothing more was seen of it."""
-    last = evidence.last_calls[-1] if evidence.last_calls else None
-    if last is None or last.function == "_exit" or evidence.became:
-        return last
-    later = [handler.started for handler in evidence.called if handler.started is not None]
-    return None if later else last

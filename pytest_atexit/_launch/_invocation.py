@@ -16,6 +16,7 @@ from typing import IO, TypeAlias, cast
 from pytest_atexit._ending import Ending, as_ending, source_of
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._function import program_text
+from pytest_atexit._launch._python import python_line
 
 Program: TypeAlias = "str | Callable[..., object] | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 Stdin: TypeAlias = "str | bytes | IO[str] | IO[bytes] | None"
@@ -174,7 +175,7 @@ def _command_line(
         raise LaunchError(msg)
     texts = _texts([*command, *args])
     executable = _find(texts[0], interpreter(options.python, base.env), base)
-    is_python = _runs_python(executable)
+    is_python = python_line(executable) is not None
     python = executable if is_python and Path(executable).name.startswith(("python", "pypy")) else None
     return replace(base, argv=(executable, *texts[1:]), python=python, is_python=is_python)
 
@@ -191,15 +192,6 @@ def _find(name: str, python: str, base: Invocation) -> str:
         msg = f"there is no command {name!r} that can be executed{there}"
         raise LaunchError(msg)
     return os.path.abspath(found)
-
-
-def _runs_python(executable: str) -> bool:
-    """Whether a command is Python itself or a script of Python's."""
-    if os.path.basename(os.path.realpath(executable)).startswith(("python", "pypy")):
-        return True
-    with open(executable, "rb") as file:
-        first = file.readline(256) if file.read(2) == b"#!" else b""
-    return any(os.path.basename(part).startswith((b"python", b"pypy")) for part in first.split())
 
 
 def _environment(changes: object) -> dict[str, str]:

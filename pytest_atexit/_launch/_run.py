@@ -13,6 +13,7 @@ from pytest_atexit._errors import LaunchError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, recorded, session_members, wait_for_end
+from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
@@ -44,6 +45,7 @@ class Run:
 
     def __init__(self, invocation: Invocation, agent: Agent, stdin: Stdin) -> None:
         self.invocation = invocation
+        self._agent = str(agent.folder)
         self.command = invocation.shell_line  # now: the test may change the environment later
         self._journal = Journal()
         self.began = time.monotonic_ns()
@@ -140,6 +142,10 @@ class Run:
             self._release()
         return result
 
+    def replacement(self, pid: int) -> Replacement | None:
+        """Returns the Python program that a process became in the end, if that was not recorded."""
+        return replacement(self.lives(), pid, self.invocation.cwd, self._agent)
+
     def kill_tree(self) -> list[int]:
         """End what lives of the program and its descendants; returns the pids that had to be killed."""
         if self._released:
@@ -188,6 +194,7 @@ class Run:
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
         main, others = records[0], [each.record for each in records[1:]]
+        call = main.life.left_by
         assert self.output.returncode is not None
         assert self.output.ended is not None
         status = ExitStatus.from_returncode(self.output.returncode)
@@ -199,7 +206,7 @@ class Run:
             handlers=main.record.handlers,
             called=main.exit_calls,
             uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_calls=[replace(call, file=shown_path(call.file, self._folders)) for call in main.life.last_calls],
+            last_call=replace(call, file=shown_path(call.file, self._folders)) if call else None,
             stderr=stderr.decode("utf-8", "replace"),
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),

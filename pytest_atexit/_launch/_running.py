@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks at what nobody announces
 CONNECT_PATIENCE = 1.0  # seconds for one attempt to connect
+NOT_RECORDED = [
+    "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
+    "out, and what is no Python program can't load it.",
+]
 
 
 class RunningProgram:
@@ -272,9 +276,10 @@ class RunningProgram:
         self._run.await_descendants(self._linger)
         result = self._run.result()
         if result is None:
-            self._raise_not_recorded()
-            raise AssertionError  # not reached
+            raise self._not_recorded(NOT_RECORDED, None)
         self._result = result
+        if unrecorded := self._run.replacement(result.pid):
+            raise self._not_recorded(unrecorded.lines(), result)
         if result.lost:
             raise NotRecorded(
                 f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result
@@ -283,18 +288,16 @@ class RunningProgram:
             check_failures(result)
         return result
 
-    def _raise_not_recorded(self) -> None:
-        __tracebackhide__ = True
+    def _not_recorded(self, why: list[str], result: ExitResult | None) -> NotRecorded:
         status = ExitStatus.from_returncode(self._run.output.returncode or 0)
         lines = [
             f"the program ran ({status}), but was not recorded, so nothing is known of its handlers",
             f"$ {self._run.command}",
-            "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
-            "out, and what is no Python program can't load it.",
+            *why,
             *_explain.output("stdout", self.stdout),
             *_explain.output("stderr", self.stderr),
         ]
-        raise NotRecorded("\n".join(lines))
+        return NotRecorded("\n".join(lines), result)
 
     def _raise_timeout(self, limit: float) -> None:
         __tracebackhide__ = True

@@ -36,7 +36,7 @@ NOTHING = Evidence(
     handlers=[],
     called=[],
     uncaught=None,
-    last_calls=[],
+    last_call=None,
     stderr="",
     became=False,
     caught=frozenset(),
@@ -53,7 +53,7 @@ def killed(by, **evidence):
 
 
 def last(function, *args):
-    return [LastCall(time=5, function=function, file="app.py", line=40, thread="", args=args)]
+    return LastCall(time=5, function=function, file="app.py", line=40, thread="", args=args)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def last(function, *args):
         (killed(signal.SIGABRT, stderr="Fatal Python error: oops\n"), Ending.FATAL_ERROR),
         (killed(signal.SIGSEGV), Ending.SEGFAULT),
         (killed(signal.SIGALRM), None),
-        (dataclasses.replace(SKIPPED, last_calls=last("_exit", 3)), Ending.OS_EXIT),
-        (dataclasses.replace(SKIPPED, last_calls=last("execv", "/bin/true")), Ending.EXEC),
+        (dataclasses.replace(SKIPPED, last_call=last("_exit", 3)), Ending.OS_EXIT),
+        (dataclasses.replace(SKIPPED, last_call=last("execv", "/bin/true")), Ending.EXEC),
         (dataclasses.replace(SKIPPED, became=True), Ending.EXEC),
         (SKIPPED, None),
         (dataclasses.replace(RAN, is_foreign=True), None),
@@ -103,8 +103,12 @@ def test_the_ending_is_what_status_and_record_tell(evidence, ending):
             "a fatal error of the interpreter: oops: no",
         ),
         (
-            dataclasses.replace(SKIPPED, last_calls=last("_exit", 3)),
+            dataclasses.replace(SKIPPED, last_call=last("_exit", 3)),
             "os._exit(3) was called at app.py:40: it ends the process without handlers",
+        ),
+        (
+            killed(signal.SIGTERM, last_call=last("execv", "/bin/sleep", ["sleep", "5"])),
+            "os.execv replaced the program at app.py:40: handlers don't survive that",
         ),
         (
             dataclasses.replace(RAN, handlers=[handler("ran"), handler("skipped")]),
