@@ -38,7 +38,9 @@ class Agent:
             raise LaunchError(msg) from error
         self._file = self.folder / SOURCE.name
         self._ready: set[tuple[str, int]] = set()
-        shutil.copyfile(SOURCE, self._file)
+        # A link and no copy: tools that look at files, such as coverage in the child, find an installed module, which
+        # they leave out and which is still there when they report.
+        self._file.symlink_to(SOURCE)
 
     def prepare(self, python: str, optimize: int) -> None:
         """Have bytecode ready for an interpreter at its level of optimization (`-O`)."""
