@@ -25,9 +25,19 @@ def _steady(text: object) -> str:
 
 
 @pytest.fixture
-def pytester(pytester, monkeypatch):
+def load(monkeypatch):
+    """A function that lets pytest runs of a test load these plugins of others, and no further ones of OTHERS."""
+
+    def only(*names):
+        monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS if name not in names))
+
+    return only
+
+
+@pytest.fixture
+def pytester(pytester, load):
     """As ever, and keeps the plugins of others out of its pytest runs, as addopts keep them out of this one."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS))
+    load()
     return pytester
 
 

@@ -44,12 +44,14 @@ CORES = [
 
 
 @pytest.fixture(autouse=True)
-def project(pytester: pytest.Pytester, inner_tmpdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(
+    pytester: pytest.Pytester, inner_tmpdir: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[..., None]
+) -> Path:
     """A folder with a program and its test, and no measurement but that of the test."""
     for name in os.environ:
         if name.startswith(("COVERAGE_", "COV_CORE_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly -p no:rerunfailures")
+    load("pytest_cov")
     (pytester.path / "app.py").write_text(APP)
     (pytester.path / ".coveragerc").write_text(CONFIG)
     return pytester.path
