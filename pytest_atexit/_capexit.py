@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from pytest_atexit import _explain
+from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
@@ -28,8 +28,9 @@ class Session:
 
     @property
     def agent(self) -> Agent:
-        """The agent."""
+        """The agent; a LaunchError where programs can't be recorded."""
         if self._agent is None:
+            _system.require()
             self._agent = Agent()
         return self._agent
 
@@ -117,6 +118,7 @@ class CapExit:
         Raises:
             LaunchError: there is none left.
         """
+        _system.require()  # ports are of use where programs are, and reserved by means of Linux
         return self._ports.take()
 
     def _start(
@@ -127,8 +129,9 @@ class CapExit:
             msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
             raise LaunchError(msg)
         try:
+            agent = self._session.agent
             prepared = invocation(program, args, options, ending, self._new_folder())
-            run = Run(prepared, self._session.agent, options.stdin)
+            run = Run(prepared, agent, options.stdin)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from pytest_atexit import _system
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._events import (
     Ended,
@@ -57,10 +57,9 @@ class Journal:
     """The parent's side of the journal of one run."""
 
     def __init__(self) -> None:
-        if not hasattr(os, "memfd_create"):
-            msg = "pytest-atexit needs Linux (memfd_create) to record a program"
-            raise LaunchError(msg)
-        self.descriptor = os.memfd_create("pytest-atexit", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        import fcntl  # noqa: PLC0415, for not every system has it
+
+        self.descriptor = _system.memfd_create("pytest-atexit")
         try:
             os.ftruncate(self.descriptor, SIZE)  # sparse: takes memory only where something is written
             # F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW, for writing to a truncated mapping is fatal
@@ -87,7 +86,7 @@ class Journal:
         address = 0
         with contextlib.suppress(OSError):  # ENXIO: no data behind `address`
             while True:
-                data = os.lseek(self.descriptor, address, os.SEEK_DATA)
+                data = os.lseek(self.descriptor, address, _system.SEEK_DATA)
                 slot = data >> PROGRAM_BITS << PROGRAM_BITS
                 if os.pread(self.descriptor, 1, slot) == b"P":
                     found.append(self._program(slot, {}))

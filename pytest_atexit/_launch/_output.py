@@ -10,6 +10,8 @@ import threading
 import time
 from typing import IO
 
+from pytest_atexit import _system
+
 CHUNK = 1 << 16
 
 
@@ -77,10 +79,9 @@ class Output:
         ended = time.monotonic_ns()
         for descriptor in list(self._streams):  # whoever else holds the pipes may go on writing
             self._read(descriptor)
-        info = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        returncode = _system.returncode_of(self._child.pid)
         with self.changed:
-            if info is not None:
-                self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+            self.returncode = returncode
             self.ended = ended
             self.changed.notify_all()
 

@@ -11,8 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_atexit import _system
+
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
-TICK = 1e9 / os.sysconf("SC_CLK_TCK")  # nanoseconds
+
+
+def ticks(count: int) -> float:
+    """Returns nanoseconds."""
+    return count * 1e9 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -42,16 +48,16 @@ class Process:
             name = os.path.basename(os.readlink(f"/proc/{self.pid}/exe"))
         except OSError:
             return False
-        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.started * TICK
+        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(self.started)
         return name.startswith(("python", "pypy")) and age < START_PATIENCE
 
     def kill(self) -> None:
         """End it with SIGKILL, if it is still there."""
         with contextlib.suppress(OSError):
-            descriptor = os.pidfd_open(self.pid)
+            descriptor = _system.pidfd_open(self.pid)
             try:
                 if self == Process.of(self.pid):
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                    _system.pidfd_send_signal(descriptor, signal.SIGKILL)
             finally:
                 os.close(descriptor)
 
@@ -62,7 +68,7 @@ def recorded(pid: int, moment: int) -> Process | None:
     if process is None:
         return None
     boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-    return process if process.started * TICK <= moment + boot + 2 * TICK else None
+    return process if ticks(process.started) <= moment + boot + ticks(2) else None
 
 
 def session_members(session: int) -> list[Process]:
@@ -78,7 +84,7 @@ def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
     try:
         for process in processes:
             with contextlib.suppress(OSError):
-                descriptors.append(os.pidfd_open(process.pid))
+                descriptors.append(_system.pidfd_open(process.pid))
                 poll.register(descriptors[-1], select.POLLIN)
         poll.poll(seconds * 1000)
     finally:
@@ -110,3 +116,7 @@ class SignalMasks:
     def catches(self, signum: int) -> bool:
         """Whether a signal handler is installed."""
         return bool(self.caught << 1 >> signum & 1)
+
+    def ignores(self, signum: int) -> bool:
+        """Whether the signal does nothing. Of our own ones PyPy's `signal.getsignal` doesn't know it."""
+        return bool(self.ignored << 1 >> signum & 1)

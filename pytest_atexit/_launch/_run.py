@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_atexit import _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._output import Output
@@ -57,7 +58,7 @@ class Run:
         self.pid = self._child.pid
         assert self._child.stderr is not None
         self.stderr_pipe = os.readlink(f"/proc/self/fd/{self._child.stderr.fileno()}")
-        self.output = Output(self._child, os.pidfd_open(self.pid))
+        self.output = Output(self._child, _system.pidfd_open(self.pid))
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import tempfile
@@ -13,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._popen import Child
+from pytest_atexit._launch._process import SignalMasks
 
 if TYPE_CHECKING:
     from pytest_atexit._journal import Journal
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
-RESET = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
@@ -44,12 +43,14 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
                     env=_environment(invocation, journal, agent),
                     cwd=invocation.cwd,
                     start_new_session=True,
-                    preexec_fn=_reset if any(signal.getsignal(s) == signal.SIG_IGN for s in RESET) else None,
+                    preexec_fn=_reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None,
                 ),
             )
         except (OSError, ValueError) as error:
             msg = f"{invocation.argv[0]} could not be started: {error}"
             raise LaunchError(msg) from error
+    import resource  # noqa: PLC0415, for not every system has it
+
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.prlimit(child.pid, resource.RLIMIT_CORE)
         resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, hard))
@@ -67,9 +68,13 @@ def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict
     return env
 
 
+def _to_reset() -> tuple[signal.Signals, ...]:
+    return signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP
+
+
 def _reset() -> None:
     """In the child: an ignored signal would stay ignored, as in the background of a shell script."""
-    for signum in RESET:
+    for signum in _to_reset():
         signal.signal(signum, signal.SIG_DFL)
 
 
