@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -140,8 +141,8 @@ class CapExit:
 
     def _new_folder(self) -> Path:
         try:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))
+            if self._folder is None or not self._folder.exists():  # a test or a program may have emptied TMPDIR
+                self._folder = Path(os.path.abspath(tempfile.mkdtemp(prefix="pytest-atexit-")))
             return Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
         except OSError as error:
             msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"

@@ -1,68 +1,120 @@
 """The private folder from which children load the agent, with bytecode ready for each interpreter.
 
 Compiling at each start would cost a quarter of it. Where the bytecode lies beside the source with an unchecked hash,
-no interpreter looks at times, and none needs to be allowed to write.
+no interpreter looks at times, and none needs to be allowed to write. PYTHONPYCACHEPREFIX makes an interpreter look
+elsewhere: then it finds the bytecode in an archive, which that variable doesn't concern.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import cache_from_source
+import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch import _bytecode
 from pytest_atexit._launch._popen import Child
 
+if TYPE_CHECKING:
+    from pytest_atexit._launch._invocation import Invocation
+
 SOURCE = Path(__file__).parent.parent / "_child" / "sitecustomize.py"
-STRIPPED = 2  # without docstrings, at any level of optimization: less to load
-COMPILE = (
-    "import sys; sys.dont_write_bytecode = True; import importlib.util, py_compile; "
-    "py_compile.compile(sys.argv[1], importlib.util.cache_from_source(sys.argv[1]), optimize=2, doraise=True, "
-    "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
-)
+MEMORY = "/dev/shm"  # noqa: S108, for the folder in it is private
+PATIENCE = 30.0  # seconds for an interpreter to compile the agent
 
 
 class Agent:
-    """The agent as children find it: a folder for PYTHONPATH. One for a session; `close` removes it."""
+    """The agent as children find it: an entry for PYTHONPATH. One for a session; `close` removes it.
+
+    Attributes:
+        folder: where it is, in memory if possible: a program may empty the folder for temporary files, and TMPDIR may
+            be full, or have a colon in its path. It is made anew where somebody has removed it.
+    """
 
     def __init__(self) -> None:
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="pytest-atexit-"))  # mode 0700
-        except OSError as error:
-            msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-            raise LaunchError(msg) from error
-        self._file = self.folder / SOURCE.name
-        self._ready: set[tuple[str, int]] = set()
+        self._make()
+
+    def _make(self) -> None:
+        self.folder = _private_folder()  # mode 0700
+        self._source = self.folder / SOURCE.name
+        self._compiled: set[str] = set()
+        self._archives: dict[str, Path] = {}
         # A link and no copy: tools that look at files, such as coverage in the child, find an installed module, which
         # they leave out and which is still there when they report.
-        self._file.symlink_to(SOURCE)
+        self._source.symlink_to(SOURCE)
+        self._prepare(sys.executable)  # also for descendants, and for commands that are scripts
 
-    def prepare(self, python: str, optimize: int) -> None:
-        """Have bytecode ready for an interpreter at its level of optimization (`-O`)."""
-        if (python, optimize) in self._ready:
-            return
-        self._ready.add((python, optimize))
+    def entry(self, invocation: Invocation) -> Path:
+        """Returns what is to be on PYTHONPATH, with bytecode ready for the interpreter if it is known."""
+        if not self._source.exists():
+            self.close()
+            self._make()
+        python = invocation.python or sys.executable
+        if invocation.hides_bytecode:
+            return self._archive(python)
+        self._prepare(python)
+        return self.folder
+
+    def _prepare(self, python: str) -> None:
+        if python not in self._compiled:
+            self._compiled.add(python)
+            self._compile(python)
+
+    def _archive(self, python: str) -> Path:
+        """Returns an archive with bytecode for one interpreter, and with the source for others that it starts."""
+        archive = self._archives.setdefault(python, self.folder / f"{len(self._archives)}.zip")
+        if not archive.exists():
+            bytecode = archive.with_suffix(".pyc")
+            self._compile(python, str(bytecode))
+            with zipfile.ZipFile(archive, "w") as file:
+                file.write(self._source, SOURCE.name)
+                if bytecode.exists():
+                    file.write(bytecode, f"{SOURCE.stem}.pyc")
+        return archive
+
+    def _compile(self, python: str, *target: str) -> None:
+        """Have an interpreter compile; where it fails, it will compile at each start, or is no Python."""
         if python == sys.executable:
-            py_compile.compile(
-                str(self._file),
-                cfile=cache_from_source(str(self._file), optimization=optimize or ""),
-                optimize=STRIPPED,
-                doraise=True,
-                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-            )
+            _bytecode.compile_agent(str(self._source), *target)
             return
-        flags = ["-I", "-S", *["-O"] * optimize]
-        env = {**os.environ, "PYTHONPYCACHEPREFIX": ""}
-        command = [python, *flags, "-c", COMPILE, str(self._file)]
+        command = [python, "-I", "-S", _bytecode.__file__, str(self._source), *target]
         nothing = subprocess.DEVNULL
-        with Child(command, env=env, stdin=nothing, stdout=nothing, stderr=nothing):
-            pass  # Leaving the block waits. Where it fails, the agent is compiled at each start instead.
+        with (
+            contextlib.suppress(OSError, subprocess.TimeoutExpired),
+            Child(command, stdin=nothing, stdout=nothing, stderr=nothing) as process,
+        ):
+            try:
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
 
     def close(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def is_whole(entry: Path) -> bool:
+    """Whether children can load the agent from that entry on PYTHONPATH."""
+    return entry.is_file() or (entry / SOURCE.name).is_file()
+
+
+def _private_folder() -> Path:
+    """Makes a folder that can be on PYTHONPATH."""
+    for parent in (MEMORY, None):
+        try:
+            folder = os.path.abspath(tempfile.mkdtemp(prefix="pytest-atexit-", dir=parent))
+        except OSError as error:
+            problem = str(error)
+            continue
+        if os.pathsep not in folder:
+            return Path(folder)
+        os.rmdir(folder)
+        problem = f"{folder} has {os.pathsep!r} in its path, where PYTHONPATH is split"
+    msg = f"no folder for temporary files can be used (see TMPDIR): {problem}"
+    raise LaunchError(msg)

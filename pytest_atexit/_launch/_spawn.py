@@ -15,21 +15,20 @@ from pytest_atexit._launch._popen import Child
 from pytest_atexit._launch._process import SignalMasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_atexit._journal import Journal
-    from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
-def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own.
+def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, with that entry on PYTHONPATH.
 
     Raises:
         LaunchError: the system refused to start it.
     """
-    if invocation.python:
-        agent.prepare(invocation.python, invocation.optimize)
     with _input(stdin) as source, _clear_mask():
         try:
             child = cast(
@@ -40,7 +39,7 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    env=_environment(invocation, journal, agent),
+                    env=_environment(invocation, journal, entry),
                     cwd=invocation.cwd,
                     start_new_session=True,
                     preexec_fn=_reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None,
@@ -57,9 +56,9 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
     return child
 
 
-def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict[str, str]:
+def _environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
     env = dict(invocation.env)
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(agent.folder), env.get("PYTHONPATH")]))
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
     env["PYTEST_ATEXIT_JOURNAL"] = journal.path
     if invocation.import_paths:
         env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
