@@ -38,5 +38,8 @@ def _is_version(path: str, version: str) -> bool:
 
 
 def loaded_from(stderr: str) -> list[str]:
-    """Returns the files from which modules named `sitecustomize` were loaded: bytecode if the name ends so."""
+    """Returns the files from which modules named `sitecustomize` were loaded: bytecode if the name ends so.
+
+    The agent comes first; a distribution may have one of its own, as Debian has.
+    """
     return TRIED.findall(stderr)[-1:] + LOADED.findall(stderr)

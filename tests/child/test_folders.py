@@ -266,7 +266,7 @@ def test_agent_that_is_removed(variables: dict[str, str], fresh: Callable[[], Ca
     assert before.wait().ran == ["print"]
     result = capexit.run(GENERATIONS, "x", env=variables, python_args=["-vv"])
     assert [child.ran for child in result.children] == [["print"]]
-    assert [Path(file).suffix for file in loaded_from(result.stderr)] == [".pyc"]
+    assert loaded_from(result.stderr)[0].endswith(".pyc")
 
 
 def test_folder_of_the_runs_that_is_removed(capexit: CapExit) -> None:
@@ -324,4 +324,4 @@ def test_wrapper_of_an_interpreter(capexit: CapExit, executable: Callable[[str],
     other = next(iter(others().values()), sys.executable)
     result = capexit.run(HANDLER, python=executable(f'#!/bin/sh\nexec {other} "$@"\n'), python_args=["-vv"])
     assert result.ran == ["print"]
-    assert [Path(file).suffix for file in loaded_from(result.stderr)] == [".pyc"]
+    assert loaded_from(result.stderr)[0].endswith(".pyc")

