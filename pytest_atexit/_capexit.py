@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
-from pytest_atexit import _explain
+from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._guardian import Guardian
@@ -32,18 +33,21 @@ class Session:
 
     @cached_property
     def agent(self) -> Agent:
-        """What children load."""
-        return Agent(self.folder)
+        """What children load; a LaunchError where programs can't be recorded."""
+        _system.require()
+        return Agent()
 
     @cached_property
     def guardian(self) -> Guardian:
         """Ends the programs if this process is killed."""
-        return Guardian(self.folder, str(self.agent.folder))
+        return Guardian(self.folder, self.agent.folder)
 
     def close(self) -> None:
         """Leave nothing behind."""
         if "folder" in vars(self):
             shutil.rmtree(self.folder, ignore_errors=True)
+        if "agent" in vars(self):
+            self.agent.close()
         if "guardian" in vars(self):
             self.guardian.close()
 
@@ -55,7 +59,9 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
         LaunchError: there is no place for one.
     """
     try:
-        return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        if parent is not None:
+            parent.mkdir(mode=0o700, exist_ok=True)  # a test or a program may have emptied TMPDIR
+        return Path(os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent)))
     except OSError as error:
         msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
         raise LaunchError(msg) from error
@@ -138,6 +144,7 @@ class CapExit:
         Raises:
             LaunchError: there is none left.
         """
+        _system.require()  # ports are of use where programs are, and reserved by means of Linux
         return self._ports.take()
 
     def _start(
@@ -149,10 +156,11 @@ class CapExit:
             raise LaunchError(msg)
         try:
             session = self._session
+            agent = session.agent
             folder = new_folder("run-", session.folder)
             self._folders.append(folder)
             prepared = invocation(program, args, options, ending, folder)
-            run = Run(prepared, session.agent, session.guardian, options.stdin)
+            run = Run(prepared, agent, session.guardian, options.stdin)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)

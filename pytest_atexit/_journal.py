@@ -7,13 +7,13 @@ process was. Nothing is evaluated; a line that can't be decoded is an error.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pytest_atexit import _system
 from pytest_atexit._collector import collector_paused
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._events import (
@@ -101,10 +101,9 @@ class Journal:
     """
 
     def __init__(self, name: str = "pytest-atexit") -> None:
-        if not hasattr(os, "memfd_create"):
-            msg = "pytest-atexit needs Linux (memfd_create) to record a program"
-            raise LaunchError(msg)
-        self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        import fcntl  # noqa: PLC0415, for not every system has it
+
+        self.descriptor = _system.memfd_create(name)
         try:
             os.ftruncate(self.descriptor, SIZE)  # sparse: takes memory only where something is written
             # F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW, for writing to a truncated mapping is fatal
@@ -154,7 +153,7 @@ class Journal:
         address = 0
         with contextlib.suppress(OSError):  # ENXIO: no data behind `address`
             while True:
-                data = os.lseek(self.descriptor, address, os.SEEK_DATA)
+                data = os.lseek(self.descriptor, address, _system.SEEK_DATA)
                 slot = data >> PROGRAM_BITS << PROGRAM_BITS
                 if slot not in self._programs and os.pread(self.descriptor, 1, slot) == b"P":
                     self._programs[slot] = Program(address=slot)

@@ -6,8 +6,8 @@ docs/journal.md describes what it writes, docs/environment.md what it reads, and
 recorded without being seen.
 
 This file is what every child needs, and the others in this folder are its parts, which run when they are needed: what
-a program doesn't use costs it nothing. All of them share one namespace: an import of a part becomes `load`, imports of
-this file from a part are there for the reader (`pytest_atexit/_launch/_build.py`).
+a program doesn't use costs it nothing. All of them share one namespace, so to import a name from a part is to have it
+loaded, and imports of this file by a part are there for the reader.
 
 Three rules hold for every line. It never runs code of the program that a plain run would not run: no `==`, no `repr`,
 no attribute that isn't stored in C. It raises nothing into the program. And after its start it opens no file and
@@ -27,8 +27,19 @@ from time import monotonic_ns
 # What is defined from here on looks built-in names up in a copy, for a program may delete or replace them.
 __builtins__ = sys.modules["builtins"].__dict__.copy()
 
-# The parts by name: their text or, in the bytecode that lies ready, their code. Filled in when the agent is built.
-PARTS = {}
+# The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
+PARTS = {
+    "calling": None,
+    "calling_before_312": None,
+    "calling_many": None,
+    "extending": None,
+    "failing": None,
+    "leaving": None,
+    "registering": None,
+    "starting": None,
+    "unregistering": None,
+    "values": None,
+}
 
 FORMAT = 1
 PROCESS_BITS = 40  # of the journal's addresses for each pid …
@@ -126,8 +137,8 @@ def interned(text):
 def load(part):
     """Run a part of the agent, unless it has been run."""
     if part in PARTS:
-        code, defined = PARTS[part], {}
-        exec(loads(code) if type(code) is bytes else compile(code, part, "exec"), namespace, defined)
+        defined = {}
+        exec(loads(PARTS[part]), namespace, defined)
         if part in PARTS:  # Not if a thread or a signal handler was faster. Neither comes between these three lines, …
             namespace.update(defined)
             PARTS.pop(part, None)  # … and before this one nobody uses what is defined.
@@ -276,6 +287,8 @@ def start(os):
 
 if path:
     try:
+        if None in PARTS.values():  # no bytecode lies ready
+            exec(__spec__.loader.get_data(__file__.replace("sitecustomize", "unbuilt")), namespace)
         start(os)
     except Exception:  # no journal, no record: the parent says so
         pass

@@ -1,6 +1,10 @@
-"""Makes the agent's bytecode ready; also a program of its own, which other interpreters run by its path.
+"""Builds the agent: one file of bytecode out of its sources, which share one namespace.
 
-python -I -S [-O[O]] _bytecode.py FILE
+An import of a part becomes the call that runs it, and imports by a part of the core's names are dropped: they are there
+for the reader, for tools, and for an interpreter that has to make do with the sources. Constants are put where they are
+used. The parts become marshalled code in a constant of the core, which costs a program nothing until it needs them.
+
+Other interpreters run this file by path, with the core's source and perhaps a target. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,37 +13,79 @@ import ast
 import importlib.util
 import marshal
 import os
+import shutil
 import sys
-import tempfile
 
-STRIPPED = 2  # without docstrings, at any level of optimization: less to load
+LEVELS = ("", ".opt-1", ".opt-2")  # what -O and -OO look for
+STRIPPED = 2  # without docstrings, at any of these levels: less to load
 HEADER = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)  # PEP 552: a hash of the source that nobody checks
 
 
-def write_bytecode(file: str, optimization: str) -> None:
-    """Put the agent's bytecode beside its source, for this interpreter and a level of optimization ("", "1", "2").
+def compile_agent(source: str, target: str = "") -> None:
+    """Write its bytecode into a file or, without a target, to where this interpreter looks for it at each level.
 
-    The parts of the agent become marshalled code in its constants, which costs a program nothing until it needs them.
+    A folder that PYTHONPYCACHEPREFIX names counts for the interpreter that compiles, not for those that look: nothing
+    is written there.
     """
+    folder = os.path.dirname(source)
+    name = os.path.join(folder, "__pycache__", f"sitecustomize.{sys.implementation.cache_tag}")
+    first, *others = [target] if target else [f"{name}{level}.pyc" for level in LEVELS]
+    os.makedirs(os.path.dirname(first), exist_ok=True)
+    core = ast.parse(_text(source))
+    listed = next(
+        node for node in core.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS"
+    )
+    names = list(ast.literal_eval(listed.value))
+    parts = {part: ast.parse(_text(os.path.join(folder, f"{part}.py"))) for part in names}
+    merge = _Merge({*parts}, _constants([core, *parts.values()]))
+    codes = [_marshalled(merge.visit(tree), f"<pytest-atexit {part}>") for part, tree in parts.items()]
+    listed.value = ast.Dict([ast.Constant(part) for part in names], [ast.Constant(code) for code in codes])
+    with open(f"{first}.{os.getpid()}", "wb") as file:
+        file.write(HEADER + _marshalled(merge.visit(core), source))
+    os.replace(file.name, first)
+    for other in others:
+        shutil.copyfile(first, other)
+
+
+def _text(file: str) -> str:
     with open(file, encoding="utf-8") as source:
-        tree = ast.parse(source.read())
-    for node in ast.walk(_parts(tree)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" in node.value:
-            node.value = marshal.dumps(compile(node.value, "<pytest-atexit>", "exec", optimize=STRIPPED))
-    code = compile(tree, file, "exec", optimize=STRIPPED, dont_inherit=True)
-    target = importlib.util.cache_from_source(file, optimization=optimization)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=os.path.dirname(target), delete=False) as made:
-        made.write(HEADER + marshal.dumps(code))
-    os.replace(made.name, target)
+        return source.read()
 
 
-def _parts(tree: ast.Module) -> ast.Assign:
-    """The statement that holds the parts by name: their texts have several lines, names have one."""
-    assignments = (node for node in tree.body if isinstance(node, ast.Assign))
-    return next(node for node in assignments if ast.unparse(node.targets[0]) == "PARTS")
+def _marshalled(tree: ast.Module, file: str) -> bytes:
+    return marshal.dumps(compile(ast.fix_missing_locations(tree), file, "exec", optimize=STRIPPED, dont_inherit=True))
+
+
+def _constants(trees: list[ast.Module]) -> dict[str, ast.expr]:
+    """Returns the values of names in capital letters that stand for numbers."""
+    assigned = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
+    named = {node.targets[0].id: node.value for node in assigned if isinstance(node.targets[0], ast.Name)}
+    return {name: value for name, value in named.items() if name.isupper() and _is_number(value)}
+
+
+def _is_number(value: ast.expr) -> bool:
+    operands = (ast.Constant, ast.BinOp, ast.operator)
+    return all(isinstance(node, operands) for node in ast.walk(value))
+
+
+class _Merge(ast.NodeTransformer):
+    def __init__(self, parts: set[str], constants: dict[str, ast.expr]) -> None:
+        self._parts = parts
+        self._constants = constants
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | None:
+        if node.module in self._parts:
+            return ast.parse(f"load({node.module!r})").body[0]
+        return None if node.module == "sitecustomize" else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | None:
+        self.generic_visit(node)
+        target = node.targets[0]
+        return None if isinstance(target, ast.Name) and target.id in self._constants else node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._constants.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
 if __name__ == "__main__":
-    sys.pycache_prefix = None
-    write_bytecode(sys.argv[1], str(sys.flags.optimize or ""))
+    compile_agent(*sys.argv[1:])

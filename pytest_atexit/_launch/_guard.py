@@ -1,9 +1,9 @@
 """The guardian's program: when pytest is gone, however that came, it ends what is left of pytest's programs.
 
-    python -I -S _guard.py FOLDER MARK PIDFD SESSIONS
+    python -I -S _guard.py FOLDER AGENT PIDFD SESSIONS
 
 FOLDER: the session's folder for temporary files, which is removed then. Its name begins the names of the journals.
-MARK: what is in the environment of everything that a program of this session starts.
+AGENT: the agent's folder, likewise. It is in the environment of everything that a program of this session starts.
 PIDFD: a descriptor of the pytest process. It tells of the end even if forks of pytest still hold the pipe.
 SESSIONS: a descriptor of a file whose byte n is 1 while n is the session of a program that was started.
 stdin: a pipe. At its end pytest has closed the session or has become another program by exec.
@@ -46,7 +46,7 @@ def sessions(descriptor: int) -> set[int]:
     return found
 
 
-def guard(folder: str, mark: str, pidfd: int, descriptor: int) -> None:
+def guard(folder: str, agent: str, pidfd: int, descriptor: int) -> None:
     """Wait for the end of pytest, then of its programs."""
     import signal
     from select import POLLIN, poll
@@ -60,7 +60,7 @@ def guard(folder: str, mark: str, pidfd: int, descriptor: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     own = Process.look(os.getpid())
     assert own is not None
-    tree = Tree(own, (os.fsencode(mark),), os.path.basename(folder) + "-", lambda: sessions(descriptor))
+    tree = Tree(own, (os.fsencode(agent),), os.path.basename(folder) + "-", lambda: sessions(descriptor))
     pytest = poll()
     pytest.register(pidfd, POLLIN)
     both = poll()
@@ -73,6 +73,7 @@ def guard(folder: str, mark: str, pidfd: int, descriptor: int) -> None:
         poll().poll(LATE * 1000)
         tree.end(PATIENCE)
     rmtree(folder, ignore_errors=True)
+    rmtree(agent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pytest_atexit import _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._popen import Child
 
@@ -24,25 +25,22 @@ class Guardian:
 
     Args:
         folder: what is removed in the end.
-        mark: what is in the environment of all that the programs start.
+        agent: this likewise; its path is in the environment of all that the programs start.
     """
 
-    def __init__(self, folder: Path, mark: str) -> None:
-        if not hasattr(os, "pidfd_open"):
-            msg = "pytest-atexit needs Linux (pidfd_open) to end what it has started"
-            raise LaunchError(msg)
+    def __init__(self, folder: Path, agent: Path) -> None:
         self._owner = os.getpid()
         with contextlib.ExitStack() as on_error, contextlib.ExitStack() as theirs:
             try:
                 reader, self._pipe = os.pipe()
                 theirs.callback(os.close, reader)
                 on_error.callback(os.close, self._pipe)
-                self._sessions = os.memfd_create("pytest-atexit sessions", os.MFD_CLOEXEC)
+                self._sessions = _system.memfd_create("pytest-atexit sessions")
                 on_error.callback(os.close, self._sessions)
-                pidfd = os.pidfd_open(self._owner)
+                pidfd = _system.pidfd_open(self._owner)
                 theirs.callback(os.close, pidfd)
-                pid = _start([str(folder), mark], reader, pidfd, self._sessions)
-                self._pidfd = os.pidfd_open(pid)
+                self._pid = pid = _start([str(folder), str(agent)], reader, pidfd, self._sessions)
+                self._pidfd = _system.pidfd_open(pid)
             except (OSError, ValueError) as error:
                 msg = f"the guardian, which ends programs if pytest is killed, could not be started: {error}"
                 raise LaunchError(msg) from error
@@ -65,8 +63,7 @@ class Guardian:
         end = select.poll()
         end.register(self._pidfd, select.POLLIN)
         end.poll(PATIENCE * 1000)
-        with contextlib.suppress(ChildProcessError):  # It is a child of ours where pytest is PID 1 or a subreaper.
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        _system.reap(self._pid, self._pidfd)  # It is a child of ours where pytest is PID 1 or a subreaper.
         os.close(self._pidfd)
 
 

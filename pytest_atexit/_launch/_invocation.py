@@ -66,10 +66,9 @@ class Invocation:
     ending: str = ""
 
     @property
-    def optimize(self) -> int:
-        """The level of optimization that the flags ask for: 0, 1 or 2."""
-        flags = [arg for arg in self.argv[1:] if arg.startswith("-O")]
-        return min(2, sum(arg.count("O") for arg in flags) + (1 if self.env.get("PYTHONOPTIMIZE") else 0))
+    def hides_bytecode(self) -> bool:
+        """Whether the interpreter may look for bytecode elsewhere than beside the source."""
+        return bool(self.env.get("PYTHONPYCACHEPREFIX")) or any("pycache_prefix" in arg for arg in self.argv)
 
     @property
     def shell_line(self) -> str:
@@ -84,7 +83,7 @@ class Invocation:
                 f"PYTHONPATH={shlex.quote(paths)}"
             ]
         prefix = ["env", *parts] if parts else []
-        move = [f"cd {shlex.quote(self.cwd)} &&"] if self.cwd != os.getcwd() else []
+        move = [f"cd {shlex.quote(self.cwd)} &&"] if self.cwd != _current_folder() else []
         return " ".join([*move, *prefix, shlex.join(self.argv)])
 
 
@@ -121,7 +120,11 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"a program is source text, a function, a path or a list, not {type(program).__name__}"
         raise LaunchError(msg)
     file = folder / "program.py"
-    file.write_text(with_ending(text, wanted), encoding="utf-8", errors="surrogatepass")
+    try:
+        file.write_text(with_ending(text, wanted), encoding="utf-8", errors="surrogatepass")
+    except OSError as error:
+        msg = f"the program can't be saved (see TMPDIR): {error}"
+        raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
     return Invocation(argv, env, cwd, folder, python, is_python=True, import_paths=import_paths())
 
@@ -151,11 +154,13 @@ def import_paths() -> tuple[str, ...]:
     """Returns what `sys.path` has beyond the interpreter's own folders: from there a test can import, too."""
     schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     own = tuple(os.path.realpath(path) + os.sep for path in schemes if path)
-    entries = dict.fromkeys(os.path.abspath(entry) for entry in sys.path)
+    here = _current_folder()
+    entries = dict.fromkeys(os.path.normpath(os.path.join(here, entry)) for entry in sys.path)
     return tuple(
         entry
         for entry in entries
-        if os.path.exists(entry)
+        if os.path.isabs(entry)
+        and os.path.exists(entry)
         and not (os.path.realpath(entry) + os.sep).startswith(own)
         and os.path.basename(entry) not in ("site-packages", "dist-packages")
     )
@@ -209,13 +214,23 @@ def _environment(changes: object) -> dict[str, str]:
 
 
 def _folder(cwd: str | os.PathLike[str] | None) -> str:
-    if cwd is None:
-        return os.getcwd()
-    path = os.path.abspath(os.fspath(cwd))
+    here = _current_folder()
+    path = os.path.normpath(os.path.join(here, os.fspath(cwd or "")))
+    if not os.path.isabs(path):
+        msg = "the working folder of the tests was removed: give the program one with cwd="
+        raise LaunchError(msg)
     if not os.path.isdir(path):
         msg = f"cwd: {path} is no folder" if os.path.exists(path) else f"there is no folder {path} (cwd)"
         raise LaunchError(msg)
     return path
+
+
+def _current_folder() -> str:
+    """Returns the working folder; empty if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _texts(args: Sequence[object]) -> tuple[str, ...]:

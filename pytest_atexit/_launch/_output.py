@@ -11,6 +11,8 @@ import threading
 import time
 from typing import IO
 
+from pytest_atexit import _system
+
 CHUNK = 1 << 16
 
 
@@ -45,7 +47,7 @@ class Output:
         with contextlib.ExitStack() as on_error:
             on_error.callback(self._abandon)
             self.stderr_pipe = os.readlink(f"/proc/self/fd/{child.stderr.fileno()}")
-            self._pidfd = os.pidfd_open(child.pid)
+            self._pidfd = _system.pidfd_open(child.pid)
             on_error.callback(os.close, self._pidfd)
             self._wake, self._alarm = os.pipe()
             on_error.callback(os.close, self._wake)
@@ -94,10 +96,9 @@ class Output:
         ended = time.monotonic_ns()
         for descriptor in list(self._streams):  # whoever else holds the pipes may go on writing
             self._read(descriptor)
-        info = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        returncode = _system.returncode_of(self._child.pid)
         with self.changed:
-            if info is not None:
-                self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+            self.returncode = returncode
             self.ended = ended
             self.changed.notify_all()
 
@@ -111,7 +112,7 @@ class Output:
         with self.changed:
             if self.ended is None:
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, signum)
+                    _system.pidfd_send_signal(self._pidfd, signum)
 
     def signal_group(self, signum: int) -> None:
         """Send a signal to the process group that the child was started in; after its end nothing happens."""

@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable, Iterator
 
+from pytest_atexit import _system
+
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
-TICK = 1e9 / os.sysconf("SC_CLK_TCK")  # nanoseconds
 WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
+
+
+def ticks(count: int) -> float:
+    """Returns nanoseconds."""
+    return count * 1e9 / os.sysconf("SC_CLK_TCK")
 
 
 def contents(path: str) -> bytes:
@@ -71,7 +76,7 @@ class Process:
             name = os.path.basename(os.readlink(f"/proc/{self.pid}/exe"))
         except OSError:
             return False
-        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.started * TICK
+        age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(self.started)
         return name.startswith(("python", "pypy")) and age < START_PATIENCE
 
     @contextlib.contextmanager
@@ -82,7 +87,7 @@ class Process:
             ProcessLookupError: it is gone.
             OSError: no descriptor could be made.
         """
-        descriptor = os.pidfd_open(self.pid)
+        descriptor = _system.pidfd_open(self.pid)
         try:
             if self != Process.look(self.pid):  # looked at second: who has the pid now, had it when it was opened
                 raise ProcessLookupError
@@ -93,16 +98,16 @@ class Process:
     def signal(self, signum: int) -> None:
         """Send it a signal, if it is still there."""
         with contextlib.suppress(OSError), self._held() as descriptor:
-            signal.pidfd_send_signal(descriptor, signum)
+            _system.pidfd_send_signal(descriptor, signum)
 
     def signal_group(self, signum: int) -> bool:
         """Send a signal to the process group that it leads, all at once, or else to itself; whether that is allowed."""
         try:
             with self._held() as descriptor:
                 try:
-                    signal.pidfd_send_signal(descriptor, signum, None, WHOLE_GROUP)
+                    _system.pidfd_send_signal(descriptor, signum, WHOLE_GROUP)
                 except OSError:  # It leads none, or the kernel is an older one.
-                    signal.pidfd_send_signal(descriptor, signum)
+                    _system.pidfd_send_signal(descriptor, signum)
         except PermissionError:
             return False
         except OSError:
@@ -112,7 +117,7 @@ class Process:
     def reap(self) -> None:
         """Take its exit status off the kernel, if it has ended as a child of this process."""
         with contextlib.suppress(OSError), self._held() as descriptor:
-            os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
+            _system.reap(self.pid, descriptor)
 
 
 def recorded(pid: int, moment: int) -> Process | None:
@@ -127,7 +132,7 @@ def written_by(pid: int, moment: int) -> Process | None:
     if process is None:
         return None
     boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-    return process if process.started * TICK <= moment + boot + 2 * TICK else None
+    return process if ticks(process.started) <= moment + boot + ticks(2) else None
 
 
 def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
@@ -137,7 +142,7 @@ def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
     try:
         for process in processes:
             try:
-                descriptors.append(os.pidfd_open(process.pid))
+                descriptors.append(_system.pidfd_open(process.pid))
             except ProcessLookupError:
                 return
             except OSError:  # Too many descriptors are open: wait for the others.
@@ -172,3 +177,7 @@ class SignalMasks:
     def catches(self, signum: int) -> bool:
         """Whether a signal handler is installed."""
         return bool(self.caught << 1 >> signum & 1)
+
+    def ignores(self, signum: int) -> bool:
+        """Whether the signal does nothing. Of our own ones PyPy's `signal.getsignal` doesn't know it."""
+        return bool(self.ignored << 1 >> signum & 1)

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._journal import Journal
+from pytest_atexit._launch._agent import is_whole
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
@@ -53,7 +55,8 @@ class Run:
         self._journal = Journal(journal)
         self.began = time.monotonic_ns()
         try:
-            child = spawn(invocation, self._journal, agent, stdin)
+            self._agent_entry = agent.entry(invocation)
+            child = spawn(invocation, self._journal, self._agent_entry, stdin)
             self.output = Output(child)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
@@ -81,6 +84,11 @@ class Run:
     def ended(self) -> bool:
         """Whether the process that was started has ended."""
         return self.output.ended is not None
+
+    @cached_property
+    def agent_vanished(self) -> str:
+        """What Python descendants would have loaded the agent from, if that was gone when this was asked first."""
+        return "" if is_whole(self._agent_entry) else str(self._agent_entry)
 
     def signal(self, signum: int) -> None:
         """Send a signal to the process that was started; after its end nothing happens."""

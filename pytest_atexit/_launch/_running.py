@@ -284,6 +284,12 @@ class RunningProgram:
             raise NotRecorded(
                 f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result
             )
+        if gone := self._run.agent_vanished:
+            raise NotRecorded(
+                f"while the program ran, {gone} was removed, from which Python loads the recorder: Python processes "
+                f"that it started may be missing\n{_explain.report(result)}",
+                result,
+            )
         if not allow_failures:
             check_failures(result)
         return result

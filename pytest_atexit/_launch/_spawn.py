@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import tempfile
@@ -14,25 +13,24 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._popen import Child
+from pytest_atexit._launch._process import SignalMasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_atexit._journal import Journal
-    from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
-RESET = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 CORE_LIMIT = threading.Lock()  # held while our own limit is lowered for a child
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
-def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own.
+def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, with that entry on PYTHONPATH.
 
     Raises:
         LaunchError: the system refused to start it.
     """
-    if invocation.python:
-        agent.prepare(invocation.python, invocation.optimize)
     with _input(stdin) as source, _clear_mask(), _no_core_files():
         try:
             return cast(
@@ -43,10 +41,10 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    env=_environment(invocation, journal, agent),
+                    env=_environment(invocation, journal, entry),
                     cwd=invocation.cwd,
                     start_new_session=True,
-                    preexec_fn=_reset if any(signal.getsignal(s) == signal.SIG_IGN for s in RESET) else None,
+                    preexec_fn=_reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None,
                 ),
             )
         except (OSError, ValueError) as error:
@@ -54,9 +52,9 @@ def spawn(invocation: Invocation, journal: Journal, agent: Agent, stdin: Stdin) 
             raise LaunchError(msg) from error
 
 
-def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict[str, str]:
+def _environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
     env = dict(invocation.env)
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(agent.folder), env.get("PYTHONPATH")]))
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
     env["PYTEST_ATEXIT_JOURNAL"] = journal.path
     if invocation.import_paths:
         env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
@@ -65,9 +63,13 @@ def _environment(invocation: Invocation, journal: Journal, agent: Agent) -> dict
     return env
 
 
+def _to_reset() -> tuple[signal.Signals, ...]:
+    return signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP
+
+
 def _reset() -> None:
     """In the child: an ignored signal would stay ignored, as in the background of a shell script."""
-    for signum in RESET:
+    for signum in _to_reset():
         signal.signal(signum, signal.SIG_DFL)
 
 
@@ -85,6 +87,8 @@ def _clear_mask() -> Iterator[None]:
 def _no_core_files() -> Iterator[None]:
     """The child inherits this process' limits: let the soft one of core files be 0, before its first instruction."""
     with CORE_LIMIT:
+        import resource  # noqa: PLC0415, for not every system has it
+
         soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
         if soft:
             resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

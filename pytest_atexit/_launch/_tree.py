@@ -18,7 +18,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from pytest_atexit._launch._process import TICK, Process, contents, wait_for_end
+from pytest_atexit._launch._process import Process, contents, ticks, wait_for_end
 
 YOUNG = 1e9  # nanoseconds in which the kernel can't have given out all pids
 FREEZE = 1.0  # seconds in which what forks on and on is only stopped; then it is killed as it is found
@@ -48,7 +48,7 @@ class Tree:
 
     def parent_is_gone(self) -> None:
         """From now on the first processes may be reaped, and their sessions' numbers given to others."""
-        self._until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) / TICK
+        self._until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) / ticks(1)
 
     def find(
         self,
@@ -171,7 +171,7 @@ def _last_pid() -> int:
 def _pids_since(first: Process) -> list[int]:
     """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
     last = _last_pid()
-    is_young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - first.started * TICK < YOUNG
+    is_young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(first.started) < YOUNG
     oldest = first.pid if is_young and last >= first.pid else 0
     if oldest and oldest == last:
         return [first.pid]

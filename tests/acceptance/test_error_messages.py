@@ -16,6 +16,8 @@ from pytest_atexit import (
     WaitTimeout,
 )
 
+THREAD_NAME = re.compile(r"(thread 0x…) \[.*?\]")  # faulthandler tells it from Python 3.14 on
+
 
 @pytest.fixture
 def message(steady):
@@ -24,7 +26,7 @@ def message(steady):
     def of(error, call, *args, **kwargs):
         with pytest.raises(error) as caught:
             call(*args, **kwargs)
-        return steady(caught.value)
+        return THREAD_NAME.sub(r"\1", steady(caught.value))
 
     return of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import marshal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +13,10 @@ import pytest
 
 import pytest_atexit
 from pytest_atexit import _journal
-from pytest_atexit._launch import _build, _stacks
+from pytest_atexit._launch import _agent, _bytecode, _stacks
 
-CORE = _build.CORE.stem
-TREES = {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in _build.SOURCES.glob("*.py")}
+CORE, UNBUILT = "sitecustomize", "unbuilt"
+TREES = {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in _agent.SOURCES.glob("*.py")}
 TREE = TREES[CORE]
 
 # In C on CPython, so a plain start has them or they leave no trace; `sitecustomize` is the user's.
@@ -88,11 +89,12 @@ def test_only_known_modules_are_imported() -> None:
     """The agent imports nothing of ours, and from the standard library only what costs next to nothing."""
     assert {name for name, _ in imports(TREE)} - {*TREES} == MODULES - {CORE}
     for name, tree in TREES.items():
-        if name != CORE:
+        if name not in (CORE, UNBUILT):
             assert {module for module, _ in imports(tree)} <= {*TREES}, name
+    assert {name for name, _ in imports(TREES[UNBUILT])} == {CORE, "marshal"}
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
+@pytest.mark.parametrize("name", sorted({*TREES} - {UNBUILT}))
 def test_parts_share_what_there_is(name: str) -> None:
     """What one file takes from another is defined there: when they are merged, these imports go."""
     for module, names in imports(TREES[name]):
@@ -104,6 +106,8 @@ def test_no_file_overwrites_names_of_another() -> None:
     """All files share one namespace."""
     seen: dict[str, str] = {}
     for file, tree in TREES.items():
+        if file == UNBUILT:
+            continue
         own = {name for name in defined(tree) if not any(name in names for _, names in imports(tree))}
         for name in own - ALTERNATIVES - {"__builtins__"}:
             assert seen.setdefault(name, file) == file, name
@@ -119,17 +123,26 @@ def test_parts_are_loaded_in_order() -> None:
     assert {*graphlib.TopologicalSorter(needs).static_order()} == {*TREES}
 
 
-def test_agent_is_text_for_the_oldest_python() -> None:
-    """The merged text has no string in a replacement field of an f-string, which Python takes from 3.12 on only."""
-    tree = ast.parse(_build.agent_source())
-    (parts,) = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "PARTS"]
-    texts = ast.literal_eval(parts)
-    assert {*texts} == {*TREES} - {CORE}
-    for each in (tree, *map(ast.parse, texts.values())):
-        fields = [
-            field for node in ast.walk(each) if isinstance(node, ast.FormattedValue) for field in ast.walk(node.value)
-        ]
-        assert not [field for field in fields if isinstance(field, ast.Constant) and isinstance(field.value, str)]
+def test_parts_are_listed() -> None:
+    """The core lists all of them, for an interpreter can't list what lies in an archive."""
+    (listed,) = [n.value for n in TREE.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "PARTS"]
+    assert [*ast.literal_eval(listed)] == sorted({*TREES} - {CORE, UNBUILT})
+
+
+def test_parts_import_the_namespace_at_most_once() -> None:
+    """Where no bytecode lies ready, the one statement that does is cut out of a part's text."""
+    for name in {*TREES} - {CORE, UNBUILT}:
+        text = (_agent.SOURCES / f"{name}.py").read_text(encoding="utf-8")
+        assert text.count("from sitecustomize import ") == text.count("\nfrom sitecustomize import ") <= 1, name
+
+
+def test_bytecode_holds_all_parts(tmp_path: Path) -> None:
+    """The agent is one file of code, with the code of its parts in constants, and nothing to import in it."""
+    _bytecode.compile_agent(str(_agent.SOURCES / "sitecustomize.py"), str(tmp_path / "agent.pyc"))
+    code = marshal.loads((tmp_path / "agent.pyc").read_bytes()[16:])
+    parts = [marshal.loads(value) for value in code.co_consts if isinstance(value, bytes) and len(value) > 300]
+    assert len(parts) == len(TREES) - 2
+    assert not [part for part in parts if "sitecustomize" in part.co_names]
 
 
 def test_no_module_is_imported_by_other_ways() -> None:
@@ -151,7 +164,7 @@ def test_parent_does_not_import_the_agent() -> None:
     """The child's code is run by path only."""
     package = Path(pytest_atexit.__file__).parent
     for path in package.rglob("*.py"):
-        if path.parent != _build.SOURCES:
+        if path.parent != _agent.SOURCES:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
                     assert "_child" not in ast.unparse(node), path

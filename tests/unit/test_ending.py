@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from pytest_atexit import Ending, ExitStatus, LaunchError
-from pytest_atexit._ending import as_ending, source_of
+from pytest_atexit._ending import SIGNALS, as_ending, source_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,10 @@ def test_a_status_is_an_exit_code_or_a_signal(returncode, text):
     assert str(status) == text
     assert status.returncode == returncode
     assert (status.code is None) != (status.signal is None)
+
+
+def test_a_signal_that_the_platform_lacks_is_an_error(monkeypatch):
+    """It can't be sent, and nothing is started."""
+    monkeypatch.delitem(SIGNALS, Ending.SIGUSR1)
+    with pytest.raises(LaunchError, match="this platform has no SIGUSR1"):
+        source_of(Ending.SIGUSR1)
