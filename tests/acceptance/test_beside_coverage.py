@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from coverage import CoverageData
 
-from pytest_atexit import CapExit
+from pytest_atexit import CapExit, Ending
 
 Inner = Callable[..., pytest.RunResult]
 
@@ -115,6 +115,32 @@ def test_pytest_cov_with_workers(inner: Inner, project: Path, inner_tmpdir: Path
     result = inner(TEST, "--cov=.", "-n2")
     result.assert_outcomes(passed=1)
     check_data(project, inner_tmpdir)
+
+
+@pytest.mark.parametrize(
+    ("call", "ending"),
+    [
+        ("os._exit(3)", Ending.OS_EXIT),
+        ("os.execvp('true', ['true'])", Ending.EXEC),
+        ("os._exit(3, 4)", Ending.EXCEPTION),
+    ],
+)
+def test_last_calls_that_coverage_patches(inner: Inner, project: Path, call: str, ending: Ending) -> None:
+    """They end the program as they do without, and are known by the names that the program used."""
+    (project / ".coveragerc").write_text("[run]\npatch = subprocess, _exit, execv, fork\n")
+    (project / "app.py").write_text(f"import atexit, os\natexit.register(print)\n{call}\n")
+    result = inner(
+        f"""
+        from pathlib import Path
+
+        def test_it(capexit):
+            result = capexit.run(Path("app.py"))
+            assert str(result.ending) == {str(ending)!r}
+            assert result.skipped == ["print"] * (str(result.ending) != "exception")
+        """,
+        "--cov=.",
+    )
+    result.assert_outcomes(passed=1)
 
 
 def test_coverage_as_the_program(capexit: CapExit, project: Path) -> None:

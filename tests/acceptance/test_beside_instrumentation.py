@@ -83,9 +83,17 @@ def test_a_sitecustomize_that_hands_over(capexit: CapExit, launcher: Callable[[s
 
 
 def test_a_sitecustomize_that_does_not(capexit: CapExit, launcher: Callable[[str], Path], app: Path) -> None:
-    """It is an error that says what the launcher became."""
-    with pytest.raises(NotRecorded, match=rf"it was replaced \(exec\) by: {sys.executable} {app} argument\n"):
-        capexit.run([launcher(ALONE), app, "argument"])
+    """It is an error that says what the launcher became, and names the file in the way."""
+    tool = launcher(ALONE)
+    with pytest.raises(NotRecorded) as caught:
+        capexit.run([tool, app, "argument"])
+    folder = tool.parent / "instrumentation"
+    assert str(caught.value).splitlines()[2:6] == [
+        f"it was replaced (exec) by: {sys.executable} {app} argument",
+        f"{folder}/sitecustomize.py is in front of the recorder on PYTHONPATH, and did not hand over to it.",
+        "The recorder itself does hand over: let the test run the program without what puts that file",
+        f"there, and with env={{'PYTHONPATH': '{folder}'}}.",
+    ]
 
 
 def test_it_is_recorded_without_the_launcher(capexit: CapExit, launcher: Callable[[str], Path], app: Path) -> None:
@@ -143,6 +151,7 @@ def test_opentelemetry_instrument(
     assert (caught.value.result.stdout, caught.value.result.returncode) == expected
     front = Path(expected[0].splitlines()[0]).parent
     assert front.name == "auto_instrumentation"
+    assert f"{front}/sitecustomize.py is in front of the recorder" in str(caught.value)
     result = capexit.run(app, "argument", python=folder / "python", env={"PYTHONPATH": str(front)})
     assert (result.stdout, result.returncode) == expected
     assert "close" in result.ran

@@ -57,13 +57,28 @@ def test_a_python_that_is_not_recorded(capexit: CapExit, steady: Callable[..., s
     assert (result.registered, result.skipped, result.children) == (["print"], ["print"], [])
 
 
-@pytest.mark.parametrize("before", ["del os.environ['PYTHONPATH']", "os.environ['PYTHONPATH'] = '/nowhere'"])
-def test_a_cleaned_environment(capexit: CapExit, before: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        launcher("-c", REGISTERS, before="del os.environ['PYTHONPATH']"),
+        launcher("-c", REGISTERS, before="os.environ['PYTHONPATH'] = '/nowhere'"),
+        f"import os, sys; os.execve(sys.executable, ['python', '-c', {REGISTERS!r}], {{'A': 'b'}})",
+        f"import os, sys; os.execve(sys.executable, ['python', '-c', {REGISTERS!r}], {{b'PYTHONPATH': b'/nowhere'}})",
+    ],
+)
+def test_a_cleaned_environment(capexit: CapExit, text: str) -> None:
     """What shares no folder with the recorder can't load it."""
     with pytest.raises(
-        NotRecorded, match=r"it was replaced \(exec\) by: .*\nThe recorder is loaded through PYTHONPATH"
+        NotRecorded, match=r"by: .*\nThe recorder .* PYTHONPATH, from which its folder had been removed"
     ):
-        capexit.run(launcher("-c", REGISTERS, before=before))
+        capexit.run(text)
+
+
+@pytest.mark.parametrize("env", ["os.environ", "os.environb", "{**os.environ}"])
+def test_an_environment_of_its_own(capexit: CapExit, env: str) -> None:
+    """One in which the recorder's variables are is recorded, be it `os.environ` or a copy."""
+    result = capexit.run(f"import os, sys; os.execve(sys.executable, ['python', '-c', {REGISTERS!r}], {env})")
+    assert [child.ran for child in result.children] == [["print"]]
 
 
 def test_a_second_program_that_becomes_a_third(capexit: CapExit) -> None:
