@@ -30,7 +30,7 @@ def fails():
 
 def forbid(event, args):
     if event not in ("sys.unraisablehook", "cpython._PySys_ClearAuditHooks"):
-        raise ValueError(event)
+        raise RuntimeError(event)
 """
 
 # The deed, then all that we might spoil or lose: handlers, removed ones, failing ones, a run by hand, a fork.

@@ -133,7 +133,13 @@ for number in range(5_000):
     atexit.register(handler, number, text, text)
 atexit.register(print, "still runs")
 """
-IN_THE_WAY = ["may open none", "has used up its descriptors", "may have no more memory mapped", "forbids open"]
+IN_THE_WAY = [
+    "may open none",
+    "has used up its descriptors",
+    "may have no more memory mapped",
+    "forbids open",
+    "forbids everything",
+]
 ROOT_IN_THE_WAY = ["changes the root", "changes its user"]
 
 
