@@ -1,5 +1,6 @@
 """A part of the agent: what stands in for `atexit.register` and for handlers, see docs/recording.md."""
 
+from calling import always, calls
 from sitecustomize import (
     Builtin,
     Function,
@@ -28,11 +29,6 @@ LONGEST_NAME = 1000
 FEW = 10  # handlers, from which on it pays to load what calls many
 real_clear = real_register = real_unregister = None  # the functions of `atexit`
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
-
-if sys.version_info >= (3, 12):
-    from calling import always, calls
-else:
-    from calling_before_312 import always, calls
 
 
 class Entry(list):

@@ -30,7 +30,6 @@ __builtins__ = sys.modules["builtins"].__dict__.copy()
 # The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
 PARTS = {
     "calling": None,
-    "calling_before_312": None,
     "calling_many": None,
     "extending": None,
     "failing": None,

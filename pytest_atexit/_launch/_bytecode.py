@@ -2,7 +2,8 @@
 
 An import of a part becomes the call that runs it, and imports by a part of the core's names are dropped: they are there
 for the reader, for tools, and for an interpreter that has to make do with the sources. Constants are put where they are
-used. The parts become marshalled code in a constant of the core, which costs a program nothing until it needs them.
+used, and what is for other versions of Python is left out. The parts become marshalled code in a constant of the core,
+which costs a program nothing until it needs them; those that most programs need are put into the core.
 
 Other interpreters run this file by path, with the core's source and perhaps a target. Standard library only.
 """
@@ -17,6 +18,7 @@ import shutil
 import sys
 
 LEVELS = ("", ".opt-1", ".opt-2")  # what -O and -OO look for
+AT_START = ("calling", "registering")  # what a program needs that imports `atexit` in some way
 STRIPPED = 2  # without docstrings, at any of these levels: less to load
 HEADER = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)  # PEP 552: a hash of the source that nobody checks
 
@@ -38,8 +40,10 @@ def compile_agent(source: str, target: str = "") -> None:
     names = list(ast.literal_eval(listed.value))
     parts = {part: ast.parse(_text(os.path.join(folder, f"{part}.py"))) for part in names}
     merge = _Merge({*parts}, _constants([core, *parts.values()]))
+    start = next(n for n, node in enumerate(core.body) if isinstance(node, ast.FunctionDef) and node.name == "start")
+    core.body[start:start] = [statement for part in AT_START for statement in parts.pop(part).body]
     codes = [_marshalled(merge.visit(tree), f"<pytest-atexit {part}>") for part, tree in parts.items()]
-    listed.value = ast.Dict([ast.Constant(part) for part in names], [ast.Constant(code) for code in codes])
+    listed.value = ast.Dict([ast.Constant(part) for part in parts], [ast.Constant(code) for code in codes])
     with open(f"{first}.{os.getpid()}", "wb") as file:
         file.write(HEADER + _marshalled(merge.visit(core), source))
     os.replace(file.name, first)
@@ -74,6 +78,8 @@ class _Merge(ast.NodeTransformer):
         self._constants = constants
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | None:
+        if node.module in AT_START:
+            return ast.Pass()
         if node.module in self._parts:
             return ast.parse(f"load({node.module!r})").body[0]
         return None if node.module == "sitecustomize" else node
@@ -82,6 +88,14 @@ class _Merge(ast.NodeTransformer):
         self.generic_visit(node)
         target = node.targets[0]
         return None if isinstance(target, ast.Name) and target.id in self._constants else node
+
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        version = ast.unparse(node.test).partition("sys.version_info >= ")[2]
+        if version:
+            chosen = node.body if sys.version_info >= ast.literal_eval(version) else node.orelse
+            return [self.visit(statement) for statement in chosen]
+        self.generic_visit(node)
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._constants.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
