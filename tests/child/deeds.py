@@ -80,6 +80,7 @@ hoard = []
 try:
     while True: hoard.append(bytearray(1 << 19))
 except MemoryError: pass
+del hoard[-4:]  # what a traceback needs, in a plain run too
 """,
     "goes to another folder": "os.mkdir('folder'); os.chdir('folder'); os.rmdir('../folder')",
     "changes the umask": "os.umask(0o777)",
