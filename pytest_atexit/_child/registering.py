@@ -77,8 +77,7 @@ def register(call, function, args, kwargs):
 
 def registration(number, handler, args, kwargs):
     """The line, made without running code of the program."""
-    file = thread = ""
-    arguments, keywords = b"t0:0", b"d0:0"
+    file, thread, arguments, keywords = "", b"", b"t0:0", b"d0:0"
     if type(handler) is Function:
         name, module = handler.__qualname__, handler.__module__
         try:
@@ -92,7 +91,7 @@ def registration(number, handler, args, kwargs):
     if get_ident() != main_thread:
         from values import thread_name
 
-        thread = thread_name()
+        thread = unicode_escape_encode(thread_name())[0]
     if args or kwargs:
         from values import encoded
 
@@ -108,7 +107,7 @@ def registration(number, handler, args, kwargs):
         interned(module),
         interned(file),
         *where(frame),
-        unicode_escape_encode(thread)[0],
+        thread,
         arguments,
         keywords,
     )

@@ -86,7 +86,7 @@ def mapped(length):
             expected = os.dup(descriptor)
             os.close(expected)
             area = mmap(descriptor, length, offset=top)
-            ours, other = os.fstat(descriptor), os.fstat(expected)
+            ours, other = os.fstat(descriptor), os.fstat(expected)  # a thread may have taken that number
             if (ours.st_dev, ours.st_ino) == (other.st_dev, other.st_ino):
                 os.close(expected)
     finally:
