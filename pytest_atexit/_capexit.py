@@ -115,7 +115,7 @@ class CapExit:
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
-        started = self._start(program, args, options, ending, launcher)
+        started = self._start(program, args, options, launcher, ending, attended=True)
         return started.wait(timeout, allow_failures=allow_failures)
 
     def start(
@@ -136,7 +136,7 @@ class CapExit:
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
-        return self._start(program, args, options, None, launcher)
+        return self._start(program, args, options, launcher)
 
     def free_port(self) -> int:
         """Returns a port of 127.0.0.1 on which nobody listens, and which no parallel test process gets.
@@ -148,7 +148,14 @@ class CapExit:
         return self._ports.take()
 
     def _start(
-        self, program: Program, args: Sequence[object], options: Options, ending: object, launcher: str | None
+        self,
+        program: Program,
+        args: Sequence[object],
+        options: Options,
+        launcher: str | None,
+        ending: object = None,
+        *,
+        attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
         if launcher not in (None, "auto", "spawn"):
@@ -160,7 +167,7 @@ class CapExit:
             folder = new_folder("run-", session.folder)
             self._folders.append(folder)
             prepared = invocation(program, args, options, ending, folder)
-            run = Run(prepared, agent, session.guardian, options.stdin)
+            run = Run(prepared, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)

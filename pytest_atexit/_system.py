@@ -43,14 +43,19 @@ def pidfd_send_signal(pidfd: int, signum: int, flags: int = 0) -> None:
         _call("syscall", SYS_PIDFD_SEND_SIGNAL, pidfd, signum, None, flags)
 
 
-def returncode_of(child: int) -> int | None:
-    """Wait for a child's end and return it as Popen does, but don't reap the child; None if another has taken it."""
+def returncode_of(child: int) -> int:
+    """Wait for a child's end and return it as Popen does, but don't reap the child.
+
+    Raises:
+        ChildProcessError: another wait has taken it.
+    """
     if hasattr(os, "waitid"):
         info = os.waitid(P_PID, child, WEXITED | WNOWAIT)
-        code, status = (info.si_code, info.si_status) if info else (None, 0)
+        assert info is not None  # as only with WNOHANG
+        code, status = info.si_code, info.si_status
     else:
         code, status = _waitid(child)
-    return None if code is None else status if code == CLD_EXITED else -status
+    return status if code == CLD_EXITED else -status
 
 
 def reap(child: int, pidfd: int) -> None:

@@ -10,6 +10,7 @@ import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -152,8 +153,7 @@ def interpreter(python: str | os.PathLike[str] | None, env: Mapping[str, str]) -
 
 def import_paths() -> tuple[str, ...]:
     """Returns what `sys.path` has beyond the interpreter's own folders: from there a test can import, too."""
-    schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    own = tuple(os.path.realpath(path) + os.sep for path in schemes if path)
+    own = _own_folders()
     here = _current_folder()
     entries = dict.fromkeys(os.path.normpath(os.path.join(here, entry)) for entry in sys.path)
     return tuple(
@@ -164,6 +164,13 @@ def import_paths() -> tuple[str, ...]:
         and not (os.path.realpath(entry) + os.sep).startswith(own)
         and os.path.basename(entry) not in ("site-packages", "dist-packages")
     )
+
+
+@cache
+def _own_folders() -> tuple[str, ...]:
+    """Returns the interpreter's own folders, which asking takes longer than all else."""
+    schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple(os.path.realpath(path) + os.sep for path in schemes if path)
 
 
 def _command_line(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_atexit._errors import LaunchError
+from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
 from pytest_atexit._launch._output import Output
@@ -38,6 +38,9 @@ KILL_PATIENCE = 5.0  # seconds in which killed processes must be gone
 class Run:
     """A started program.
 
+    Args:
+        attended: who starts it waits for its end at once, so its output needs no thread.
+
     Attributes:
         command: a shell line that replays it.
         pid: of the process that was started; it leads a session and a process group.
@@ -47,7 +50,9 @@ class Run:
         overran: the timeout in seconds, if it was killed for that.
     """
 
-    def __init__(self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin) -> None:
+    def __init__(
+        self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin, *, attended: bool
+    ) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
         self.command = invocation.shell_line  # now: the test may change the environment later
@@ -57,7 +62,7 @@ class Run:
         try:
             self._agent_entry = agent.entry(invocation)
             child = spawn(invocation, self._journal, self._agent_entry, stdin)
-            self.output = Output(child)
+            self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
             if isinstance(error, LaunchError):
@@ -67,10 +72,11 @@ class Run:
         self.pid = child.pid
         self._guardian = guardian
         guardian.watch(self.pid)
-        first = Process.look(self.pid)
-        assert first is not None  # it is not reaped before `close`
+        # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
+        first = Process.look(self.pid) or Process.look(os.getpid())
+        assert first is not None
         marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % self._journal.path.encode()
-        self._tree = Tree(first, marks, journal, lambda: {self.pid})
+        self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
@@ -83,7 +89,24 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the process that was started has ended."""
-        return self.output.ended is not None
+        return self.output.wait(0)
+
+    @property
+    def status(self) -> ExitStatus:
+        """How the process that was started ended.
+
+        Raises:
+            PytestAtexitError: that can't be known.
+        """
+        if self.output.is_taken:
+            msg = (
+                f"how the program ended is not known: the exit status of process {self.pid} was taken by somebody "
+                "else's wait in the process of the tests, for any child (os.wait(), os.waitpid(-1, ...), a handler of "
+                f"SIGCHLD, or SIGCHLD ignored). Let that wait for its own children, by their pids\n$ {self.command}"
+            )
+            raise PytestAtexitError(msg)
+        assert self.output.returncode is not None  # for it has ended
+        return ExitStatus.from_returncode(self.output.returncode)
 
     @cached_property
     def agent_vanished(self) -> str:
@@ -138,35 +161,49 @@ class Run:
         first = [process for life in lives if life.began.pid == self.pid and (process := Process.of(self.pid))]
         return [*dict.fromkeys(first), *self.descendants(lives)]
 
-    def await_descendants(self, seconds: float) -> None:
-        """Return when no recorded descendant lives any more, at the latest after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            lives = self.lives()
-            alive = self.descendants(lives)
-            more = self._may_get_more(lives)
-            if not alive and not more:
-                return
-            wait_for_end(alive, PAUSE if more else left)
+    def await_descendants(self, seconds: float) -> set[Process]:
+        """Return when no recorded descendant lives any more, at the latest after so many seconds.
 
-    def _may_get_more(self, lives: list[Life]) -> bool:
+        Returns:
+            What lives of the program then, recorded or not.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            lives = self.lives()
+            living = self._living(lives)
+            alive = living.intersection(self._recorded(lives))
+            more = self._may_get_more(lives, living)
+            # What is written in the journal by now tells whether the last ones have left anybody while we looked.
+            if not alive and not more and self.lives() is lives:
+                return living
+            if (left := deadline - time.monotonic()) <= 0:
+                return living
+            if alive or more:
+                wait_for_end(alive, PAUSE if more else left)
+
+    def _may_get_more(self, lives: list[Life], living: set[Process]) -> bool:
         """Whether a process was forked or started just now and has not come to write anything."""
         known = {life.began.pid for life in lives}
-        living = self._living(lives)
         starting = (process for process in living if process.pid not in known and process.may_be_starting())
         return bool(living) and (any(life.unborn for life in lives) or any(starting))
 
-    def result(self) -> ExitResult | None:
-        """Returns the result as of now, once the main process has ended; None if that was not recorded."""
+    def result(self, living: set[Process] | None = None) -> ExitResult | None:
+        """Returns the result as of now, once the main process has ended; None if that was not recorded.
+
+        Args:
+            living: what `await_descendants` has returned just now, if it was asked.
+        """
         if self._final is not None:
             return self._final
-        lives = self.lives()
+        lives = self.lives() if living is None else self._lives
         records = self.records(lives)
-        left = self._left_running(lives)
+        left = sorted(process.pid for process in (self._living(lives) if living is None else living))
         if not records or (self.invocation.is_python and records[0].record.pid != self.pid):
             return None
         result = self._result(records, left)
-        if not left:
+        if left:
+            self.output.collect_in_thread()  # of what goes on, and may wait for somebody to read
+        else:
             self._final = result
             self._release()
         return result
@@ -206,17 +243,12 @@ class Run:
         """What lives of the program, wherever it went."""
         return self._tree.find(self._recorded(lives))
 
-    def _left_running(self, lives: list[Life]) -> list[int]:
-        return sorted(process.pid for process in self._living(lives))
-
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
         main, others = records[0], [each.record for each in records[1:]]
         call = main.life.left_by
-        assert self.output.returncode is not None
+        status = self.status
         assert self.output.ended is not None
-        status = ExitStatus.from_returncode(self.output.returncode)
-        with self.output.changed:
-            stdout, stderr = bytes(self.output.stdout), bytes(self.output.stderr)
+        stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
         evidence = Evidence(
             status=status,

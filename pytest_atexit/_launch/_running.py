@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import inspect
 import os
@@ -16,11 +17,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pytest_atexit import _explain
-from pytest_atexit._errors import HandlerFailed, NotRecorded, ProgramEnded, ProgramTimeout, WaitTimeout
+from pytest_atexit._errors import (
+    HandlerFailed,
+    NotRecorded,
+    ProgramEnded,
+    ProgramTimeout,
+    PytestAtexitError,
+    WaitTimeout,
+)
 from pytest_atexit._launch._hang import explain_hang
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
-from pytest_atexit._status import ExitStatus, signal_name
+from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -257,8 +265,7 @@ class RunningProgram:
             if value := check():
                 return value
             if ended:
-                status = ExitStatus.from_returncode(self._run.output.returncode or 0)
-                self._raise(ProgramEnded, f"the program ended ({status}) while the test waited for {what}")
+                self._raise(ProgramEnded, f"the program ended ({self._run.status}) while the test waited for {what}")
             if (left := deadline - time.monotonic()) <= 0:
                 self._raise(WaitTimeout, f"the test waited {limit:g} s for {what}, in vain")
             with changed:
@@ -273,8 +280,7 @@ class RunningProgram:
         """The result of a program that has ended."""
         __tracebackhide__ = True
         self._judged = True
-        self._run.await_descendants(self._linger)
-        result = self._run.result()
+        result = self._run.result(self._run.await_descendants(self._linger))
         if result is None:
             raise self._not_recorded(NOT_RECORDED, None)
         self._result = result
@@ -295,9 +301,8 @@ class RunningProgram:
         return result
 
     def _not_recorded(self, why: list[str], result: ExitResult | None) -> NotRecorded:
-        status = ExitStatus.from_returncode(self._run.output.returncode or 0)
         lines = [
-            f"the program ran ({status}), but was not recorded, so nothing is known of its handlers",
+            f"the program ran ({self._run.status}), but was not recorded, so nothing is known of its handlers",
             f"$ {self._run.command}",
             *why,
             *_explain.output("stdout", self.stdout),
@@ -309,6 +314,7 @@ class RunningProgram:
         __tracebackhide__ = True
         self._judged = True
         run = self._run
+        run.output.collect_in_thread()  # while we ask for stacks
         alive = run.processes(run.lives())
         stacks = stacks_of(alive, run.output)
         records = [each.record for each in run.records()]
@@ -334,13 +340,16 @@ class RunningProgram:
                 return f"HandlerFailed: {error}"
             except NotRecorded:
                 pass
+            except PytestAtexitError as error:
+                return f"PytestAtexitError: {error}"
         return ""
 
     @property
     def result(self) -> ExitResult | None:
         """The latest result, if there is one: the test has asked for it, or the program has ended."""
         if self._result is None and self._run.ended:
-            self._result = self._run.result()
+            with contextlib.suppress(PytestAtexitError):  # where that matters, it was raised, or it is after the test
+                self._result = self._run.result()
         return self._result
 
 
