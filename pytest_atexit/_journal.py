@@ -53,6 +53,33 @@ class Site(NamedTuple):
     thread: str
 
 
+class Strings(dict[int, str]):
+    """The strings of a program by the numbers by which its lines refer to them.
+
+    What a forked child has not defined itself is its parent's, also where another thread defined it between the line F
+    and the fork. What the parent defines later may have the same numbers as the child's own, which come first here.
+    """
+
+    def __init__(self, parent: Program | None = None) -> None:
+        super().__init__()
+        self._parent = parent
+
+    def __missing__(self, number: int) -> str:
+        ancestors: list[Program] = []
+        program = self._parent
+        while program is not None:  # and no recursion: there may be many generations
+            ancestors.append(program)
+            program = program.strings._parent  # noqa: SLF001, for it is one of ours
+        for look_again in (False, True):
+            for ancestor in reversed(ancestors) if look_again else ():  # it may have gone on since it was read
+                ancestor.read(ancestor)
+            for ancestor in ancestors:
+                if number in ancestor.strings:
+                    self[number] = text = ancestor.strings[number]
+                    return text
+        raise KeyError(number)
+
+
 @dataclass
 class Program:
     """What one program in one process has written so far.
@@ -61,6 +88,7 @@ class Program:
         events: in their order.
         forks: the children that were forked, each with the index of the event.
         address: of the first line that has not been read.
+        read: reads the lines of a program that are new.
         strings: by the numbers by which lines refer to them.
         sites: by the end of a line R without arguments. A loop registers many a handler, and each text is decoded once.
     """
@@ -68,7 +96,8 @@ class Program:
     events: list[Event] = field(default_factory=list)
     forks: list[tuple[int, Program]] = field(default_factory=list)
     address: int = 0
-    strings: dict[int, str] = field(default_factory=dict)
+    read: Callable[[Program], None] = lambda _: None
+    strings: Strings = field(default_factory=Strings)
     sites: dict[str, Site] = field(default_factory=dict)
 
     @property
@@ -142,8 +171,10 @@ class Journal:
         with self._reading:
             try:
                 self._find_programs()
-                for program in self._programs.values():
+                programs = [*self._programs.values()]
+                for program in programs:  # the list grows: forked children are read after their parents
                     self._read(program)
+                    programs += (child for _, child in program.forks)
             except PytestAtexitError:
                 self._programs.clear()
                 raise
@@ -156,18 +187,16 @@ class Journal:
                 data = os.lseek(self.descriptor, address, _system.SEEK_DATA)
                 slot = data >> PROGRAM_BITS << PROGRAM_BITS
                 if slot not in self._programs and os.pread(self.descriptor, 1, slot) == b"P":
-                    self._programs[slot] = Program(address=slot)
+                    self._programs[slot] = Program(address=slot, read=self._read)
                 address = slot + (1 << PROGRAM_BITS)
 
     def _read(self, program: Program) -> None:
-        """Read the lines that are new in a program and in the children that it forked."""
+        """Read the lines that are new in a program, not those of the children that it forked."""
         while lines := self._lines(program.address):
             size = sum(map(len, lines)) + len(lines)
             self._size += size
             program.address += size
             program.take(lines)
-        for _, child in program.forks:
-            self._read(child)
 
     def _lines(self, address: int) -> list[str]:
         """Returns whole lines from `address` on, if there are any; a half-written last one is left out."""
@@ -211,7 +240,7 @@ def _forked(line: str, program: Program) -> Forked:
     _, time, address, module = line.split("\t")
     event = Forked(int(time), int(address), program.strings[int(module)])
     if event.address:
-        child = Program(address=event.address, strings=dict(program.strings), sites=dict(program.sites))
+        child = Program(address=event.address, read=program.read, strings=Strings(program))
         program.forks.append((len(program.events), child))
     return event
 
@@ -231,7 +260,7 @@ def _registered(line: str, program: Program) -> Registered:
     return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
 
 
-def _site(text: str, strings: dict[int, str]) -> Site:
+def _site(text: str, strings: Strings) -> Site:
     name, module, home, file, line, caller, thread = text.split("\t")
     return Site(
         qualname=unescape(name),
@@ -274,7 +303,7 @@ def _threw(line: str, program: Program) -> Threw:
     return Threw(int(time), tuple(_raised(text, program.strings) for text in exceptions))
 
 
-def _raised(text: str, strings: dict[int, str]) -> Raised:
+def _raised(text: str, strings: Strings) -> Raised:
     link, kind, bases, message, frames = text.split("\x1e")
     steps = (step.split("\x1d") for step in frames.split("\x1f") if step)
     return Raised(

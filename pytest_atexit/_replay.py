@@ -111,8 +111,11 @@ class Life:
 
     def _known(self, number: int) -> Registration:
         """A registration of this process, or one of its parent's that a run in progress still calls."""
-        if number not in self.registrations and self.parent:
-            self.registrations[number] = Registration(self.parent._known(number).event, inherited=True)  # noqa: SLF001
+        life: Life = self
+        while number not in life.registrations and life.parent:
+            life = life.parent
+        if life is not self:
+            self.registrations[number] = Registration(life.registrations[number].event, inherited=True)
         return self.registrations[number]
 
     def _remove(self, registration: Registration) -> None:
@@ -150,12 +153,19 @@ class Life:
         return child
 
 
-def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
-    """Yields the life of a program and those of the children that it forked."""
+def replay(program: Program) -> Iterator[Life]:
+    """Yields the life of a program and those of all that came of it by forks."""
     began = program.began
-    if began is None:
-        return
-    life = life or Life(began, born=began.time)
+    pending = [(program, Life(began, born=began.time))] if began else []
+    while pending:  # and no recursion: there may be many generations
+        program, life = pending.pop()
+        children = _lived(program, life)
+        yield life
+        pending += reversed(children)
+
+
+def _lived(program: Program, life: Life) -> list[tuple[Program, Life]]:
+    """Let a program's events happen; returns the children that it forked, with the lives that they begin with."""
     forks = iter(program.forks)
     index, child = next(forks, (None, None))
     children = []
@@ -167,9 +177,7 @@ def replay(program: Program, life: Life | None = None) -> Iterator[Life]:
                 children.append((child, life.forked(child.began, event)))
             index, child = next(forks, (None, None))
         life.apply(event)
-    yield life
-    for child, child_life in children:
-        yield from replay(child, child_life)
+    return children
 
 
 def exception_of(exceptions: tuple[Raised, ...]) -> HandlerException:

@@ -93,6 +93,7 @@ del hoard[-4:]  # what a traceback needs, in a plain run too
     "removes functions": "[delattr(m, n) for m in (os, time) for n in list(vars(m)) if not n.startswith('_')]",
     "removes builtins": "vars(builtins).clear()",
     "starts a session": "os.fork() and os._exit(9) or os.setsid()",
+    "is nobody's child": "os.fork() and os._exit(9) or os.setsid() or os.fork() and os._exit(8)",
     "can gain no privileges": "ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)",
     "can't be looked into": "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)",
     "collects all the time": "gc.set_threshold(1)",

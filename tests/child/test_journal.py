@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pytest_atexit import ExitResult
 from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._events import Ended, Forked, Lost, ProcessBegan, Registered, Started, Unknown
 from pytest_atexit._journal import FORMAT, Journal, Program
+from pytest_atexit._records import lives_of
 
 Recorded = Callable[..., ExitResult]
 Script = Callable[..., Path]
@@ -255,6 +257,72 @@ def test_forked_child_is_read_where_its_parent_made_room(read: Callable[..., Pro
     assert program.events[1:] == [Forked(4, address, "__main__")]
     ((index, child),) = program.forks
     assert (index, child.began and child.began.pid, type(child.events[1])) == (1, 7, Registered)
+
+
+FORK = PID + 1
+ROOM = (PID << 40) + 50_000  # where the parent has made room for its child
+FORKED = b"F\t4\t%d\t1\n" % ROOM
+CHILD = b"P\t%d\t5\tfork\t%d\t%d\t\n" % (FORMAT, FORK, PID)
+LATE = REGISTERED.replace(b"\t1\t2\t2\t3", b"\t3\t2\t2\t3")  # its handler's module is #3
+
+
+def module_of(program: Program) -> str:
+    (registered,) = (event for event in program.events if isinstance(event, Registered))
+    return registered.module
+
+
+def test_fork_knows_what_another_thread_defines_while_it_forks(read: Callable[..., Program], journal: Journal) -> None:
+    """A string of the parent's behind the line F may have been there when the process forked."""
+    os.pwrite(journal.descriptor, CHILD + LATE, ROOM)
+    ((_, child),) = read(BEGAN, STRINGS, FORKED, b"N\t3\tlate\n").forks
+    assert module_of(child) == "late"
+
+
+def test_strings_of_a_fork_are_its_own_first(read: Callable[..., Program], journal: Journal) -> None:
+    """Behind the fork both count on from the same number; what the parent defines then isn't the child's."""
+    os.pwrite(journal.descriptor, CHILD + b"N\t3\town\n" + LATE, ROOM)
+    parent = read(BEGAN, STRINGS, FORKED, b"N\t3\tthe parent's\n", LATE)
+    assert (module_of(parent), module_of(parent.forks[0][1])) == ("the parent's", "own")
+
+
+def test_fork_that_is_read_later_than_its_parent_knows_its_strings(
+    read: Callable[..., Program], journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the readings of parent and child, the parent may have gone on, forked and been inherited from."""
+    lines = Journal._lines
+    before = BEGAN + STRINGS + FORKED
+
+    def go_on_first(self: Journal, address: int) -> list[str]:
+        if address == ROOM:
+            os.pwrite(journal.descriptor, b"N\t3\tlate\n", (PID << 40) + len(before))
+            os.pwrite(journal.descriptor, CHILD + LATE, ROOM)
+        return lines(self, address)
+
+    monkeypatch.setattr(Journal, "_lines", go_on_first)
+    ((_, child),) = read(before).forks
+    assert module_of(child) == "late"
+
+
+def test_string_that_nobody_has_defined_is_an_error(read: Callable[..., Program], journal: Journal) -> None:
+    """Neither the child nor an ancestor: nothing is guessed."""
+    os.pwrite(journal.descriptor, CHILD + LATE, ROOM)
+    with pytest.raises(PytestAtexitError, match="malformed"):
+        read(BEGAN, STRINGS, FORKED)
+
+
+def test_many_generations_of_forks_are_read(journal: Journal) -> None:
+    """Children of children, more than Python can call functions within each other; each knows what the first one did."""
+    generations = sys.getrecursionlimit() * 2
+    for number in range(generations):
+        address = (PID << 40) + number * 1000
+        began = CHILD.replace(b"%d" % FORK, b"%d" % (PID + number)) if number else BEGAN + STRINGS + REGISTERED
+        forks = b"F\t%d\t%d\t1\n" % (2000 + number, address + 1000)
+        os.pwrite(journal.descriptor, began + (forks if number < generations - 1 else b"S%x\t0\t1\n" % 9000), address)
+    lives = lives_of(journal)
+    assert [life.began.pid - PID for life in lives] == list(range(generations))
+    (call,) = lives[-1].calls
+    assert call.registration
+    assert (call.registration.event.file, call.registration.inherited) == ("/app.py", True)
 
 
 def test_fork_that_has_not_come_to_write_has_no_beginning(read: Callable[..., Program]) -> None:
