@@ -59,8 +59,8 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
         LaunchError: there is no place for one.
     """
     try:
-        if parent is not None:
-            parent.mkdir(mode=0o700, exist_ok=True)  # a test or a program may have emptied TMPDIR
+        if parent is not None and not os.path.isdir(parent):  # a test or a program may have emptied TMPDIR
+            parent.mkdir(mode=0o700)
         return Path(os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent)))
     except OSError as error:
         msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"

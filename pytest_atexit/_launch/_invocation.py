@@ -49,6 +49,7 @@ class Invocation:
     Attributes:
         argv: the command line; its first item is a path.
         env: the whole environment without our own variables.
+        inherited: that of the tests, of which it was made.
         cwd: the working folder.
         folder: the run's folder.
         python: the interpreter that is known to run it, or None for a command line of the user's.
@@ -59,6 +60,7 @@ class Invocation:
 
     argv: tuple[str, ...]
     env: dict[str, str]
+    inherited: dict[str, str]
     cwd: str
     folder: Path
     python: str | None = None
@@ -74,8 +76,8 @@ class Invocation:
     @property
     def shell_line(self) -> str:
         """A shell line that runs it again, without the agent."""
-        changed = {key: value for key, value in self.env.items() if os.environ.get(key) != value}
-        removed = [f"-u {shlex.quote(key)}" for key in os.environ if key not in self.env]
+        changed = {key: value for key, value in self.env.items() if self.inherited.get(key) != value}
+        removed = [f"-u {shlex.quote(key)}" for key in self.inherited if key not in self.env]
         parts = [*removed, *(f"{key}={shlex.quote(value)}" for key, value in changed.items())]
         if self.import_paths:
             before = self.env.get("PYTHONPATH", "").split(os.pathsep)
@@ -94,15 +96,17 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
     Raises:
         LaunchError: there is no such file, folder, interpreter or ending, or a function can't travel.
     """
-    env = _environment(options.env or {})
+    inherited = dict(os.environ)
+    env = _environment(inherited, options.env or {})
     cwd = _folder(options.cwd)
     if isinstance(options.python_args, str):
         msg = f"python_args is a list of flags, such as [{options.python_args!r}], and no text"
         raise LaunchError(msg)
     wanted = None if ending is None else as_ending(ending)
     if isinstance(program, (list, tuple)):
-        return _command_line(program, args, options, wanted, Invocation((), env, cwd, folder))
+        return _command_line(program, args, options, wanted, Invocation((), env, inherited, cwd, folder))
     python = interpreter(options.python, env)
+    base = Invocation((python,), env, inherited, cwd, folder, python, is_python=True)
     flags = tuple(options.python_args)
     if isinstance(program, os.PathLike):
         path = os.path.abspath(os.path.join(cwd, os.fspath(program)))
@@ -110,7 +114,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
             msg = f"there is no file {path}"
             raise LaunchError(msg)
         argv = python, *flags, path, *_texts(args)
-        return Invocation(argv, env, cwd, folder, python, is_python=True, ending=source_of(wanted) if wanted else "")
+        return replace(base, argv=argv, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
         if "\n" not in program and program.endswith((".py", ".pyz")):
             raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r})")
@@ -127,7 +131,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"the program can't be saved (see TMPDIR): {error}"
         raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
-    return Invocation(argv, env, cwd, folder, python, is_python=True, import_paths=import_paths())
+    return replace(base, argv=argv, import_paths=import_paths())
 
 
 def with_ending(text: str, ending: Ending | None) -> str:
@@ -206,7 +210,7 @@ def _find(name: str, python: str, base: Invocation) -> str:
     return os.path.abspath(found)
 
 
-def _environment(changes: object) -> dict[str, str]:
+def _environment(inherited: dict[str, str], changes: object) -> dict[str, str]:
     if not isinstance(changes, Mapping):
         msg = f"env is a mapping of names to values, not {type(changes).__name__}"
         raise LaunchError(msg)
@@ -217,7 +221,7 @@ def _environment(changes: object) -> dict[str, str]:
         if not key or "=" in key or "\0" in key + (value or ""):
             msg = f"env can't hold {key!r}: {value!r}"
             raise LaunchError(msg)
-    return {key: value for key, value in {**os.environ, **changes}.items() if value is not None}
+    return {key: value for key, value in {**inherited, **changes}.items() if value is not None}
 
 
 def _folder(cwd: str | os.PathLike[str] | None) -> str:
