@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import inspect
-import os
 import re
 import signal
-import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -26,6 +20,7 @@ from pytest_atexit._errors import (
     WaitTimeout,
 )
 from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._status import signal_name
@@ -39,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks at what nobody announces
-CONNECT_PATIENCE = 1.0  # seconds for one attempt to connect
 NOT_RECORDED = [
     "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
     "out, and what is no Python program can't load it.",
@@ -130,7 +124,7 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        self._until(lambda: _accepts(host, port), timeout, f"port {port} of {host}")
+        self._until(lambda: accepts(host, port), timeout, f"port {port} of {host}")
 
     def wait_for_url(self, url: str, status: int = 200, timeout: float | None = None) -> None:
         """Wait until a GET of the address, without a proxy, gives this status.
@@ -140,7 +134,7 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        self._until(lambda: _status_of(url) == status, timeout, f"status {status} of {url}")
+        self._until(lambda: status_of(url) == status, timeout, f"status {status} of {url}")
 
     def wait_for_handlers(self, *names: str, timeout: float | None = None) -> None:
         """Wait until handlers of these names are registered in the main process.
@@ -177,8 +171,8 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        check = (lambda: predicate(self)) if _takes_argument(predicate) else predicate
-        return self._until(check, timeout, _name_of(predicate))
+        check = (lambda: predicate(self)) if takes_argument(predicate) else predicate
+        return self._until(check, timeout, name_of(predicate))
 
     def send_signal(self, signum: int | str) -> None:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
@@ -365,26 +359,6 @@ def check_failures(result: ExitResult) -> None:
         raise HandlerFailed("\n".join(lines), result)
 
 
-def _accepts(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_PATIENCE).close()
-    except OSError:
-        return False
-    return True
-
-
-def _status_of(url: str) -> int | None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=CONNECT_PATIENCE) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except (OSError, http.client.HTTPException):
-        return None
-
-
 def _number_of(signum: int | str) -> int:
     """Returns the number of a signal, which may be given by name."""
     if isinstance(signum, str):
@@ -392,23 +366,3 @@ def _number_of(signum: int | str) -> int:
             raise ValueError(f"there is no signal {signum!r}")
         return signal.Signals[signum.upper()]
     return signum
-
-
-def _name_of(predicate: Callable[..., object]) -> str:
-    name = getattr(predicate, "__qualname__", type(predicate).__qualname__).rpartition("<locals>.")[2]
-    code = getattr(predicate, "__code__", None)
-    return (
-        f"{name}() ({os.path.basename(code.co_filename)}:{code.co_firstlineno}) to be true"
-        if code
-        else f"{name}() to be true"
-    )
-
-
-def _takes_argument(predicate: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(predicate).bind()
-    except TypeError:
-        return True
-    except ValueError:
-        return False
-    return False
