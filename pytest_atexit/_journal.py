@@ -38,6 +38,7 @@ FORMAT = 1
 PROGRAM_BITS = 32  # as in the agent
 SIZE = 1 << 62
 CHUNK = 1 << 14  # bytes that are read first, and twice as many each time that they are full
+new_tuple = tuple.__new__  # as the `__new__` of a named tuple, which is a Python function, does
 NO_ARGUMENTS = "\tt0:0\td0:0"  # the end of most lines R
 
 
@@ -112,14 +113,15 @@ class Program:
         Raises:
             PytestAtexitError: one does not keep to the format.
         """
+        decoder, append = DECODERS.get, self.events.append
         for line in lines:
             try:
-                event = DECODERS.get(line[:1], _unknown)(line, self)
+                event = decoder(line[:1], _unknown)(line, self)
             except (ValueError, IndexError, KeyError, TypeError) as error:
                 msg = f"the journal has a malformed line: {line} ({error!r})"
                 raise PytestAtexitError(msg) from error
             if event is not None:
-                self.events.append(event)
+                append(event)
 
 
 class Journal:
@@ -252,7 +254,7 @@ def _goes_on(line: str, program: Program) -> None:
 def _registered(line: str, program: Program) -> Registered:
     _, number, time, rest = line.split("\t", 3)
     if site := program.sites.get(rest):
-        return Registered(int(number), int(time), *site, (), {})
+        return new_tuple(Registered, (int(number), int(time), *site, (), {}))
     fields, args, kwargs = rest.rsplit("\t", 2)
     site = _site(fields, program.strings)
     if rest.endswith(NO_ARGUMENTS):
@@ -290,12 +292,12 @@ def _unregistered(line: str, *, cleared: bool) -> Unregistered:
 
 def _started(line: str, _: Program) -> Started:
     time, uncaught, number = line.split("\t")
-    return Started(int(time[1:], 16), uncaught == "1", int(number))
+    return new_tuple(Started, (int(time[1:], 16), uncaught == "1", int(number)))
 
 
 def _ended(line: str, _: Program) -> Ended:
     time, number = line.split("\t")
-    return Ended(int(time[1:], 16), int(number))
+    return new_tuple(Ended, (int(time[1:], 16), int(number)))
 
 
 def _threw(line: str, program: Program) -> Threw:

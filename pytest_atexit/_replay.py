@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_atexit._events import (
     Ended,
@@ -43,7 +44,7 @@ class Registration:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call of a handler; `registration` is None for `atexit._run_exitfuncs` itself."""
+    """One call of a handler; `registration` is None for `atexit._run_exitfuncs` itself, and `number` is 0."""
 
     registration: Registration | None
     started: int
@@ -51,6 +52,7 @@ class Call:
     exception: HandlerException | None = None
     in_exit: bool = True
     uncaught: bool = False
+    number: int = 0
 
     @property
     def state(self) -> str:
@@ -87,13 +89,7 @@ class Life:
 
     def apply(self, event: Event) -> None:
         """Take the next event in."""
-        match event:  # the most frequent first
-            case Registered():
-                self.registrations[event.number] = Registration(event)
-            case Started():
-                self._start(event)
-            case Ended():
-                self._end(event)
+        match event:
             case Unregistered():
                 for number in event.numbers:
                     self._remove(self._known(number))
@@ -123,22 +119,30 @@ class Life:
             registration.removed = True
             self.removals.append(registration)
 
-    def _start(self, event: Started) -> None:
-        in_exit = not self.running or not any(call.registration is None for call in self.running)
-        call = Call(
-            self._known(event.number) if event.number else None, event.time, in_exit=in_exit, uncaught=event.uncaught
-        )
-        self.running.append(call)
-        if call.registration:
-            call.registration.calls += (call,)
+    def register(self, event: Registered) -> None:
+        """A handler is registered."""
+        self.registrations[event.number] = Registration(event)
+
+    def start(self, event: Started) -> None:
+        """A handler is called."""
+        time, uncaught, number = event
+        running = self.running
+        in_exit = not running or all(call.number for call in running)
+        registration = (self.registrations.get(number) or self._known(number)) if number else None
+        call = Call(registration, time, None, None, in_exit, uncaught, number)
+        running.append(call)
+        if registration:
+            registration.calls += (call,)
             self.calls.append(call)
 
-    def _end(self, event: Ended) -> None:
-        for index in range(len(self.running) - 1, -1, -1):
-            call = self.running[index]
-            if (call.registration.event.number if call.registration else 0) == event.number:
-                call.finished = event.time
-                del self.running[index]
+    def end(self, event: Ended) -> None:
+        """It returned."""
+        time, number = event
+        running = self.running
+        for index in range(len(running) - 1, -1, -1):
+            if running[index].number == number:
+                running[index].finished = time
+                del running[index]
                 return
 
     def forked(self, began: ProcessBegan, moment: Forked) -> Life:
@@ -149,8 +153,16 @@ class Life:
                 child.registrations[number] = Registration(registration.event, inherited=True)
         for call in self.running:
             inherited = Registration(call.registration.event, inherited=True) if call.registration else None
-            child.running.append(Call(inherited, call.started, in_exit=call.in_exit))
+            child.running.append(Call(inherited, call.started, in_exit=call.in_exit, number=call.number))
         return child
+
+
+# What there may be thousands of; `Life.apply` takes the rest.
+FREQUENT: dict[type, Callable[[Life, Any], None]] = {
+    Registered: Life.register,
+    Started: Life.start,
+    Ended: Life.end,
+}
 
 
 def replay(program: Program) -> Iterator[Life]:
@@ -176,7 +188,7 @@ def _lived(program: Program, life: Life) -> list[tuple[Program, Life]]:
             else:
                 children.append((child, life.forked(child.began, event)))
             index, child = next(forks, (None, None))
-        life.apply(event)
+        FREQUENT.get(type(event), Life.apply)(life, event)
     return children
 
 

@@ -71,12 +71,15 @@ def test_a_child_that_was_reaped_has_no_returncode() -> None:
 def test_a_program_that_nobody_asked_for_is_an_error_of_its_test(inner: Inner) -> None:
     """Whether a handler failed can't be judged, and that is no pass; the report of a failure is as ever."""
     result = inner("""
-        import os, signal
+        import signal
+        import pytest
+        from pytest_atexit import PytestAtexitError
 
         def test_it(capexit):
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             program = capexit.start("import atexit; atexit.register(lambda: 1 / 0)")
-            program.wait_for(lambda: not os.path.exists(f"/proc/{program.pid}"))
+            with pytest.raises(PytestAtexitError):
+                program.wait_for_output("nothing of the kind")
         """)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["PytestAtexitError: how the program ended is not known: *"])
