@@ -105,7 +105,7 @@ class Agent:
 
 def is_whole(entry: Path) -> bool:
     """Whether children can load the agent from that entry on PYTHONPATH."""
-    return entry.is_file() or (entry / CORE).is_file()
+    return os.path.isfile(os.path.join(entry, CORE)) or entry.is_file()
 
 
 def _private_folder() -> Path:

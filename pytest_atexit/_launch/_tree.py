@@ -106,8 +106,10 @@ class Tree:
         """Reap what has ended as a child of this process (it may be PID 1), but not what this process has started."""
         first = self._sessions()
         for process in processes:
+            if process.pid in first:
+                continue
             now = Process.look(process.pid)
-            if now and now == process and now.is_zombie and now.parent == os.getpid() and now.pid not in first:
+            if now and now == process and now.is_zombie and now.parent == os.getpid():
                 now.reap()
 
     def _search(
