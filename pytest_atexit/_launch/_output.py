@@ -144,7 +144,7 @@ class Output:
     @property
     def is_taken(self) -> bool:
         """Whether another wait has reaped the child: its pid may be anybody's by now."""
-        return self.ended is not None and self.returncode is None
+        return self.wait(0) and self.returncode is None
 
     def wait(self, seconds: float) -> bool:
         """Wait for the child's end; whether it has ended."""

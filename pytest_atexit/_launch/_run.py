@@ -55,7 +55,6 @@ class Run:
     ) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
-        self.command = invocation.shell_line  # now: the test may change the environment later
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
         self._journal = Journal(journal)
         self.began = time.monotonic_ns()
@@ -70,6 +69,7 @@ class Run:
             msg = f"no descriptor or thread was left to watch {invocation.argv[0]} with: {error}"
             raise LaunchError(msg) from error
         self.pid = child.pid
+        self.command = invocation.shell_line
         self._guardian = guardian
         guardian.watch(self.pid)
         # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
