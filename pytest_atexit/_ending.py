@@ -75,7 +75,7 @@ _SOURCE = {
     Ending.EXCEPTION: "raise RuntimeError(\"ending='exception'\")",
     Ending.OS_EXIT: "__import__('os')._exit(3)",
     Ending.ABORT: "__import__('os').abort()",
-    Ending.SEGFAULT: "__import__('ctypes').string_at(0)",
+    Ending.SEGFAULT: "__import__('ctypes').string_at(8)",
     Ending.FATAL_ERROR: "__import__('ctypes').pythonapi.Py_FatalError(b\"ending='fatal error'\")",
     Ending.EXEC: f"import os, sys; os.execv(sys.executable, [sys.executable, *{NOTHING!r}])",
 }

@@ -10,7 +10,6 @@ get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
 )
 default_hook = sys.__unraisablehook__
 missing = object()  # the program has deleted its hook
-running = []  # an item for each handler that runs, where `hooks` are used
 
 
 def message(exception):
@@ -93,28 +92,6 @@ def note_failure(unraisable):
         put(b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(unraisable.exc_value))))
     except Exception:
         put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
-    if running:
-        running.pop()
-        if running:
-            arm()
     if type(handler) is Entry:
         unraisable = type(unraisable)((*unraisable[:4], handler[2]))
     return hook, unraisable
-
-
-def hooks():
-    """Iterators to be drawn from before and after the call where objects don't die at once (PyPy).
-
-    There, our hook is in place as long as a handler runs.
-    """
-
-    def before():
-        running.append(None)
-        arm()
-
-    def after():
-        running.pop()
-        if not running and sys.__dict__.get("unraisablehook") is installed:
-            restore()
-
-    return (iter(before, running),), (iter(after, running),)

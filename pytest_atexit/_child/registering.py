@@ -151,11 +151,6 @@ def make_chains():
     # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
     begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
     end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
-    if sys.implementation.name != "cpython":  # objects don't die at once
-        from failing import hooks
-
-        before, after = hooks()
-        return
     fresh, held = [], []
 
     def failed(reference):

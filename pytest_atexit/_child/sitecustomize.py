@@ -34,6 +34,7 @@ PARTS = {
     "extending": None,
     "failing": None,
     "leaving": None,
+    "on_pypy": None,
     "registering": None,
     "starting": None,
     "unregistering": None,
@@ -235,10 +236,12 @@ def fork(moment):
 
 def start(os):
     global base, limit, mmap, unrecorded
-    for folder in sys.path:  # a search by the import system costs more
-        if folder.endswith("lib-dynload"):
-            break
     try:
+        for folder in sys.path:  # a search by the import system costs more
+            if folder.endswith("lib-dynload"):
+                break
+        else:
+            raise ImportError
         module = _imp.create_dynamic(ModuleSpec("mmap", None, origin=f"{folder}/mmap{_imp.extension_suffixes()[0]}"))
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
@@ -253,6 +256,9 @@ def start(os):
         from starting import interpreter_number
 
         interpreter = interpreter_number()
+    if sys.implementation.name != "cpython":
+        load("on_pypy")
+        namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
     texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
     began = FORMAT, monotonic_ns(), os.getpid(), os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]

@@ -1,12 +1,14 @@
 """Runs in the agent's namespace where no bytecode lies ready: compiles all parts now, before the program can forbid it.
 
-In a part, `import` then yields the namespace that all of them share.
+In a part, `import` then yields the namespace that all of them share. PyPy heeds no `__import__` but the program's:
+there calls of `load` take the place of imports, also in what is compiled already.
 """
 
 import marshal
 
-from sitecustomize import PARTS, load, modules, namespace
+from sitecustomize import PARTS, Function, load, modules, namespace, sys
 
+heeds_import = sys.implementation.name == "cpython"
 agent, sources, real_import = modules["sitecustomize"], {*PARTS, "sitecustomize"}, __import__
 
 
@@ -18,11 +20,30 @@ def provide(name, *args):
     return agent
 
 
-for part in PARTS:
+def source_of(part):
     text = agent.__spec__.loader.get_data(agent.__file__.replace("sitecustomize", part)).decode()
+    if heeds_import:
+        return text
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        indent, _, rest = line.partition("from ")
+        name = rest.partition(" import ")[0]
+        if name in PARTS and not indent.strip():
+            lines[i] = f"{indent}load({name!r})"
+    return "\n".join(lines)
+
+
+for part in PARTS:
+    text = source_of(part)
     # Without what is imported from this namespace into itself: it would put state back that has changed meanwhile.
     head, _, rest = text.partition("\nfrom sitecustomize import ")
     rest = rest.partition(")\n" if rest[:1] == "(" else "\n")[2]
     code = compile(head + "\n" + rest, f"<pytest-atexit {part}>", "exec", dont_inherit=True)
     PARTS[part] = marshal.dumps(code)
-namespace["__builtins__"]["__import__"] = provide
+if heeds_import:
+    namespace["__builtins__"]["__import__"] = provide
+else:
+    for code in compile(source_of("sitecustomize"), agent.__file__, "exec", dont_inherit=True).co_consts:
+        function = namespace.get(getattr(code, "co_name", None))
+        if type(function) is Function:
+            function.__code__ = code

@@ -30,11 +30,18 @@ def others() -> dict[str, str]:
     return found
 
 
-def _is_version(path: str, version: str) -> bool:
+@functools.cache
+def pypy() -> str:
+    """Returns the path of a PyPy 3.11 that PATH has, or an empty string."""
+    path = sys.executable if sys.implementation.name == "pypy" else shutil.which("pypy3") or shutil.which("pypy3.11")
+    return path if path and _is_version(path, "3.11", "pypy") else ""
+
+
+def _is_version(path: str, version: str, implementation: str = "cpython") -> bool:
     """Whether it is one: a shim of pyenv may refuse to run."""
     text = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
     done = subprocess.run([path, "-I", "-c", text], capture_output=True, text=True, check=False)
-    return done.stdout.split() == ["cpython", version]
+    return done.stdout.split() == [implementation, version]
 
 
 def loaded_from(stderr: str) -> list[str]:

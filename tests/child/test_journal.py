@@ -28,7 +28,7 @@ SUDDEN_ENDS = {
     "SIGKILL": ("os.kill(os.getpid(), 9)", -9),
     "os._exit": ("os._exit(7)", 7),
     "abort": ("os.abort()", -6),
-    "fault": ("import ctypes; ctypes.string_at(0)", -11),
+    "fault": ("import ctypes; ctypes.string_at(8)", -11),
     "exit of the C library": ("import ctypes; ctypes.CDLL(None)._exit(7)", 7),
 }
 
