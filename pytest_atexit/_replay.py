@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._events import (
     Ended,
     Event,
@@ -110,6 +111,9 @@ class Life:
         life: Life = self
         while number not in life.registrations and life.parent:
             life = life.parent
+        if number not in life.registrations:
+            msg = f"the journal speaks of handler {number}, of whose registration it doesn't tell"
+            raise PytestAtexitError(msg)
         if life is not self:
             self.registrations[number] = Registration(life.registrations[number].event, inherited=True)
         return self.registrations[number]

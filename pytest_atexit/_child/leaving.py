@@ -1,7 +1,7 @@
 """A part of the agent: functions that don't return when they succeed are noted before they are called."""
 
 from registering import where
-from sitecustomize import PARTS, getframe, load, modules, monotonic_ns, names, put, sys
+from sitecustomize import PARTS, audited, getframe, load, modules, monotonic_ns, names, put, sys
 from values import encoded, escape, thread_name
 
 
@@ -9,8 +9,8 @@ def path_of(args, kwargs):
     """The PYTHONPATH that an exec hands on: of the environment in its arguments, or else of our own."""
     environ = modules.get("os", sys).__dict__.get("environ")
     handed = args[2] if len(args) > 2 else kwargs.get("env", environ)
-    if handed is environ:
-        handed = object.__getattribute__(environ, "__dict__").get("_data")
+    if type(handed) is not dict:
+        handed = object.__getattribute__(handed, "__dict__").get("_data")
     if type(handed) is not dict:
         return b""
     for key, value in handed.items():  # keys of other types are the program's: not to be compared
@@ -28,6 +28,9 @@ def _exit(call, function, args, kwargs):
     name = names[function]
     try:
         path = b"" if name == "_exit" else path_of(args, kwargs)
+    except Exception:  # the environment is an object of the program's own
+        path = b""
+    try:
         fields = monotonic_ns(), escape(name), *where(frame), escape(thread_name()), encoded(args), path
         put(b"X\t%d\t%b\t%d\t%d\t%d\t%b\t%b\t%b\n" % fields)
     except Exception:
@@ -44,7 +47,9 @@ execv = execve = _exit
 
 def addaudithook(call, function, args, kwargs):
     """The hook would see how a part is loaded, and might forbid it: it finds all of them there."""
+    global audited
+    audited = True
     for name in tuple(PARTS):
-        if name != "on_pypy":
+        if name != "on_pypy":  # it is there where no bytecode lies ready
             load(name)
     return call

@@ -160,7 +160,7 @@ def register(call, function, args, kwargs):
         return call
     args, number = tuple(args), next(numbers)
     try:
-        line = registration(number, handler, args, kwargs)
+        line = registration(number, handler, args, kwargs, 3)
     except Exception:
         line = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n" % (number, monotonic_ns())
     if type(handler) is Stub:  # is what our `__new__` returns
@@ -176,7 +176,7 @@ def register(call, function, args, kwargs):
                 return handler
             next(zip(map(target[0], (line,)), map(registry.append, ((entry, (), {}),))))
             return handler
-    except RecursionError:
+    except (RecursionError, MemoryError):
         put(b"L\n")
     function(handler, *args, **kwargs)
     return handler

@@ -7,6 +7,7 @@ from sitecustomize import (
     Method,
     Stub,
     allocate_lock,
+    audited,
     get_ident,
     getframe,
     has_room,
@@ -15,6 +16,7 @@ from sitecustomize import (
     load,
     main_thread,
     monotonic_ns,
+    namespace,
     put,
     ref,
     set_init,
@@ -25,6 +27,7 @@ from sitecustomize import (
     unicode_escape_encode,
 )
 
+NAMELESS = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n"
 LONGEST_NAME = 1000
 FEW = 10  # handlers, from which on it pays to load what calls many
 real_clear = real_register = real_unregister = None  # the functions of `atexit`
@@ -55,10 +58,15 @@ def register(call, function, args, kwargs):
     number = next(numbers)
     if number == FEW:
         load("calling_many")
+    interruption = None
     try:
-        line = registration(number, handler, args, kwargs)
-    except Exception:
-        line = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n" % (number, monotonic_ns())
+        line = registration(number, handler, args, kwargs, 3)
+    except RecursionError:  # here it takes no further call
+        line = NAMELESS % (number, monotonic_ns())
+    except BaseException as error:
+        from interrupting import in_spite_of
+
+        line, interruption = in_spite_of(error, number, handler, args, kwargs)
     if type(handler) is Stub:  # is what our `__new__` returns
         set_init(handler, lambda *args, **kwargs: None)
     try:
@@ -67,15 +75,20 @@ def register(call, function, args, kwargs):
             entry = Entry((kept, chain(number, handler, args, kwargs), handler))
             entry.go, entry.number = entry[1].__next__, number
             live += 1
-            next(zip(map(target[0], (line,)), map(real_register, (entry,))))
-            return handler
-    except RecursionError:  # the real one needs less of the stack
+            write = target[0]
+            next(zip(map(write, (line,)), map(real_register, (entry,))))
+            if (
+                write is not target[0]
+            ):  # Another thread has gone on in a further part of the journal: say it there, too.
+                put(line)
+            return handler if interruption is None else namespace["raising"](call, interruption)
+    except (RecursionError, MemoryError):  # the real one needs less of the stack
         put(b"L\n")
     real_register(handler, *args, **kwargs)
-    return handler
+    return handler if interruption is None else namespace["raising"](call, interruption)
 
 
-def registration(number, handler, args, kwargs):
+def registration(number, handler, args, kwargs, depth):
     """The line, made without running code of the program."""
     file, thread, arguments, keywords = "", b"", b"t0:0", b"d0:0"
     if type(handler) is Function:
@@ -83,7 +96,8 @@ def registration(number, handler, args, kwargs):
         try:
             file = handler.__code__.co_filename
         except Exception:  # an audit hook forbids to look
-            pass
+            if not audited:
+                raise
     else:
         from values import described
 
@@ -97,8 +111,12 @@ def registration(number, handler, args, kwargs):
 
         arguments, keywords = encoded(args) if args else arguments, encoded(kwargs) if kwargs else keywords
     try:
-        frame = getframe(3)
-    except Exception:  # there is none, or an audit hook forbids to look
+        frame = getframe(depth)
+    except ValueError:  # there is none
+        frame = None
+    except Exception:  # an audit hook forbids to look
+        if not audited:
+            raise
         frame = None
     return b"R\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%b\n" % (
         number,
@@ -122,7 +140,8 @@ def where(frame):
             module = interned(dict.get(frame.f_globals, "__name__"))
             return interned(frame.f_code.co_filename), frame.f_lineno or 0, module
     except Exception:  # an audit hook forbids to look
-        pass
+        if not audited:
+            raise
     return interned(""), 0, interned("")
 
 

@@ -19,7 +19,7 @@ import _imp
 import os
 import sys
 from _codecs import unicode_escape_encode
-from _thread import allocate_lock, get_ident
+from _thread import RLock, allocate_lock, get_ident, get_native_id
 from _weakref import ref
 from marshal import loads
 from time import monotonic_ns
@@ -33,6 +33,7 @@ PARTS = {
     "calling_many": None,
     "extending": None,
     "failing": None,
+    "interrupting": None,
     "leaving": None,
     "on_pypy": None,
     "registering": None,
@@ -61,11 +62,11 @@ posix = ref(modules["posix"])  # nothing of it is held: a module that lives at t
 path = os.environ.get("PYTEST_ATEXIT_JOURNAL")
 areas = []  # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
-limit = 0  # the end of what is ours in the current mapping
-base = 0  # the journal's address of the current mapping
+window = None  # the current mapping, its address in the journal, and the end of what is ours in it
 top = 0  # the first free address of this program; 0 as long as it has none of its own
 live = 0  # handlers that may still be called, each of which needs room for its stamps
 lost = False  # a line could not be written
+audited = False  # an audit hook of the program's may raise anything wherever we look at something
 main_thread = get_ident()
 known = {}  # numbers of strings that lines refer to
 string_numbers = iter(range(1 << 62))  # drawn by one call into C, so no thread gets the same
@@ -98,14 +99,15 @@ def mapped(length):
 
 
 def has_room(size):
-    """Whether a line can be written; if not, that is written."""
+    """Whether a line can be written, and the stamps of a further handler; if not, that is written."""
     global lost
-    room = limit - areas[-1].tell() - STAMPS * live
+    area, _, end = window
+    room = end - area.tell() - STAMPS * live
     if room < SLACK:
         from extending import grown_room
 
-        room = grown_room()
-    if not lost and room > size + 64:
+        room = grown_room(SLACK)
+    if not lost and room > size + STAMPS + 64:
         return True
     if not lost and room > 2:
         lost = True
@@ -179,7 +181,13 @@ class Stub:
         call = object.__new__(cls)
         set_init(call, type(function).__call__)  # by default the function itself is called
         name = names[function]
-        load(WORK[name])
+        try:
+            load(WORK[name])
+        except RecursionError:  # as if the function itself had needed these levels
+            raise
+        except Exception:  # no memory, or an audit hook in C forbids it
+            put(b"L\n")
+            return call
         return namespace[name](call, function, args, kwargs)
 
     def __getattribute__(self, name):
@@ -226,8 +234,13 @@ def create(spec):
 
 def fork(moment):
     """What is done at a fork, `before` or `after` it in the child."""
-    load("extending")
-    namespace[moment]()
+    try:
+        load("extending")
+        namespace[moment]()
+    except Exception:  # no memory, no stack, an audit hook in C
+        put(b"L\n")
+        if moment == "after_fork":
+            target[0] = b"".count  # takes a line and does nothing with it
     return True
 
 
@@ -235,7 +248,7 @@ def fork(moment):
 
 
 def start(os):
-    global base, limit, mmap, unrecorded
+    global mmap, pid, unrecorded, window
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
@@ -250,9 +263,11 @@ def start(os):
         del modules["mmap"]
     mmap = module.mmap
     area = mapped(WINDOW)
-    target[0], base, limit = area.write, top - WINDOW, WINDOW
+    target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
     interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0
-    if base >> PROGRAM_BITS & 0xFF:  # only where the pid has begun a program before can this be another interpreter
+    if (
+        window[1] >> PROGRAM_BITS & 0xFF
+    ):  # only where the pid has begun a program before can this be another interpreter
         from starting import interpreter_number
 
         interpreter = interpreter_number()
@@ -261,7 +276,7 @@ def start(os):
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
     texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
-    began = FORMAT, monotonic_ns(), os.getpid(), os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
+    began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
     interned("")  # number 0
     if not interpreter:

@@ -1,7 +1,8 @@
 """A part of the agent: what stands in for `atexit.unregister` and `_clear`, and notes what they take out."""
 
+from interrupting import raising
 from registering import Entry, real_unregister
-from sitecustomize import Method, live, monotonic_ns, put, set_init, unrecorded
+from sitecustomize import live, monotonic_ns, put, unrecorded
 
 NUMBERS = 100  # in one line
 
@@ -68,11 +69,7 @@ def unregister(call, function, args, kwargs):
     try:
         function(Probe((anything, anything, args[0])))
     except BaseException as error:  # of somebody's `__eq__`; what was equal before that is gone
-        spent = (item for item in ())
-        list(spent)  # a generator that is over raises what is thrown at it without a frame of its own
-        thrown = map(spent.throw, (error.with_traceback(error.__traceback__.tb_next),))
-        set_init(call, Method({*()}.update, thrown))  # draws from it, in C
-        return call
+        return raising(call, error)
     finally:
         removed(b"U", before)
     return None

@@ -38,6 +38,8 @@ def compile_agent(source: str, target: str = "") -> None:
         node for node in core.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS"
     )
     names = list(ast.literal_eval(listed.value))
+    if sys.implementation.name == "cpython":
+        names.remove("on_pypy")  # to read it would cost each start
     parts = {part: ast.parse(_text(os.path.join(folder, f"{part}.py"))) for part in names}
     merge = _Merge({*parts}, _constants([core, *parts.values()]))
     start = next(n for n, node in enumerate(core.body) if isinstance(node, ast.FunctionDef) and node.name == "start")

@@ -280,7 +280,7 @@ class RunningProgram:
         self._result = result
         if unrecorded := self._run.replacement(result.pid):
             raise self._not_recorded(unrecorded.lines(), result)
-        if result.lost:
+        if any(record.lost for record in (result, *result.children)):
             raise NotRecorded(
                 f"something could not be written down, so nothing is certain\n{_explain.report(result)}", result
             )
