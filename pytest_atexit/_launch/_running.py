@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks at what nobody announces
+TOO_EARLY = [
+    "A signal ended it before the recorder was loaded, which takes Python some milliseconds: let the test wait before",
+    "it sends one (wait_for_signal_handler, wait_for_output, wait_for_handlers, …).",
+]
 NOT_RECORDED = [
     "The recorder is loaded into a Python through PYTHONPATH: -S, -I, -E and a cleaned environment keep it",
     "out, and what is no Python program can't load it.",
@@ -276,7 +280,7 @@ class RunningProgram:
         self._judged = True
         result = self._run.result(self._run.await_descendants(self._linger))
         if result is None:
-            raise self._not_recorded(NOT_RECORDED, None)
+            raise self._not_recorded(NOT_RECORDED if self._run.status.signal is None else TOO_EARLY, None)
         self._result = result
         if unrecorded := self._run.replacement(result.pid):
             raise self._not_recorded(unrecorded.lines(), result)
