@@ -66,6 +66,8 @@ class Run:
             self._journal.close()
             if isinstance(error, LaunchError):
                 raise
+            if isinstance(error, ProcessLookupError):  # it has ended and is reaped
+                raise _taken("that was just started", invocation.shell_line) from None
             msg = f"no descriptor or thread was left to watch {invocation.argv[0]} with: {error}"
             raise LaunchError(msg) from error
         self.pid = child.pid
@@ -99,12 +101,7 @@ class Run:
             PytestAtexitError: that can't be known.
         """
         if self.output.is_taken:
-            msg = (
-                f"how the program ended is not known: the exit status of process {self.pid} was taken by somebody "
-                "else's wait in the process of the tests, for any child (os.wait(), os.waitpid(-1, ...), a handler of "
-                f"SIGCHLD, or SIGCHLD ignored). Let that wait for its own children, by their pids\n$ {self.command}"
-            )
-            raise PytestAtexitError(msg)
+            raise _taken(str(self.pid), self.command)
         assert self.output.returncode is not None  # for it has ended
         return ExitStatus.from_returncode(self.output.returncode)
 
@@ -280,3 +277,11 @@ class Run:
             grace_used=self.grace_used,
             killed_after_grace=self.grace is not None and killed,
         )
+
+
+def _taken(process: str, command: str) -> PytestAtexitError:
+    return PytestAtexitError(
+        f"how the program ended is not known: the exit status of process {process} was taken by somebody else's wait "
+        "in the process of the tests, for any child (os.wait(), os.waitpid(-1, ...), a handler of SIGCHLD, or SIGCHLD "
+        f"ignored). Let that wait for its own children, by their pids\n$ {command}"
+    )

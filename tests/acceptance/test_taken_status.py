@@ -15,7 +15,7 @@ from pytest_atexit._launch._popen import Child
 
 Inner = Callable[..., pytest.RunResult]
 
-TAKEN = r"exit status of process \d+ was taken by somebody else's wait .* by their pids"
+TAKEN = r"exit status of process (\d+|that was just started) was taken by somebody else's wait .* by their pids"
 
 
 @pytest.fixture
