@@ -17,7 +17,7 @@ from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
-from pytest_atexit._launch._running import RunningProgram
+from pytest_atexit._launch._running import RunningProgram, check_timeout
 from pytest_atexit._result import ExitResult
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
@@ -115,6 +115,7 @@ class CapExit:
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        check_timeout(timeout)
         started = self._start(program, args, options, launcher, ending, attended=True)
         return started.wait(timeout, allow_failures=allow_failures)
 

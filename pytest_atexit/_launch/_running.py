@@ -215,9 +215,8 @@ class RunningProgram:
             ValueError: a negative timeout.
         """
         __tracebackhide__ = True
+        check_timeout(timeout)
         limit = self._timeout if timeout is None else timeout
-        if limit < 0:
-            raise ValueError(f"timeout is a number of seconds, not {limit!r}")
         if not self._run.await_end(limit):
             self._raise_timeout(limit)
         return self._finished(allow_failures)
@@ -349,6 +348,13 @@ class RunningProgram:
             with contextlib.suppress(PytestAtexitError):  # where that matters, it was raised, or it is after the test
                 self._result = self._run.result()
         return self._result
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise a ValueError if it is neither None nor a number of seconds."""
+    __tracebackhide__ = True
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
 
 
 def check_failures(result: ExitResult) -> None:

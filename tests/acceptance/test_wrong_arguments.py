@@ -94,3 +94,11 @@ def test_errors_are_shown_by_their_public_names(inner: Inner) -> None:
     )
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["E * pytest_atexit.LaunchError: *", "E * pytest_atexit.HandlerFailed: *"])
+
+
+@pytest.mark.parametrize("timeout", ["3", -3, float("nan")])
+def test_timeout_is_looked_at_before_anything_is_started(timeout: object, capexit: CapExit) -> None:
+    """A wrong one is no reason to run a program."""
+    with pytest.raises(ValueError, match="timeout is a number of seconds, not "):
+        capexit.run("print()", timeout=timeout)
+    assert capexit._programs == []

@@ -37,9 +37,6 @@ MODULES = {
     "test_concurrent_futures": 100,
 }
 
-# What goes differently by nature, by what the test's id ends with; each with its cause.
-BY_NATURE: dict[str, str] = {}
-
 Outcomes = dict[str, list[str]]
 
 
@@ -80,9 +77,7 @@ def read(file: Path) -> Outcomes:
 def differences(one: Outcomes, other: Outcomes) -> dict[str, tuple[list[str], list[str]]]:
     """Returns the tests whose outcomes are not the same, with both."""
     return {
-        test: (one.get(test, []), other.get(test, []))
-        for test in {**one, **other}
-        if one.get(test) != other.get(test) and not test.endswith(tuple(BY_NATURE))
+        test: (one.get(test, []), other.get(test, [])) for test in {**one, **other} if one.get(test) != other.get(test)
     }
 
 
