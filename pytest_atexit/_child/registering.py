@@ -77,9 +77,7 @@ def register(call, function, args, kwargs):
             live += 1
             write = target[0]
             next(zip(map(write, (line,)), map(real_register, (entry,))))
-            if (
-                write is not target[0]
-            ):  # Another thread has gone on in a further part of the journal: say it there, too.
+            if write is not target[0]:  # a thread has gone on in a further part of the journal: say it there, too
                 put(line)
             return handler if interruption is None else namespace["raising"](call, interruption)
     except (RecursionError, MemoryError):  # the real one needs less of the stack
