@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from pytest_atexit._handler import HandlerException
 from pytest_atexit._journal import Program
 
 TEARDOWN = 2  # phase of an Ignored
+FUNCTION = re.compile(r"<(?:function|bound method|built-in function) (\S+)")  # 3.14 tells no object, but its repr
 PHASES = {
     "threading": "threading",
     "thread": "threading",
@@ -174,7 +176,9 @@ class Life:
         elif event.phase or any(call.in_exit for call in self.calls):
             number, frames = -len(self.registrations), event.exceptions[0].frames
             file, line = (frames[-1].file, frames[-1].line) if frames else ("", 0)
-            site = event.qualname, event.module, event.home, file, line, event.module, ""
+            found = FUNCTION.search(event.qualname)
+            name = found[1] if found else event.qualname
+            site = name, event.module, event.home, file, line, event.module, ""
             registration = Registration(Registered(number, event.time, *site, (), {}, "unraisable"))
             phase = next((call.phase for call in reversed(self.calls) if call.phase), "threading")
             phase = "teardown" if event.phase == TEARDOWN else phase

@@ -44,8 +44,8 @@ def cover_threading(module, space):
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
     space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
-    begun = map("".format, iter(Method(shutdown_begins, space), None), calls(shutdown, ()))
-    space["_shutdown"] = stub_of(shutdown, map({}.get, begun).__next__)
+    begins, ends = iter(Method(shutdown_begins, space), None), iter(shutdown_ends, None)
+    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls(shutdown, ()), ends)).__next__)
 
 
 def _register_atexit(call, function, args, kwargs):
@@ -70,6 +70,19 @@ def shutdown_begins(space):
     except Exception:
         put(b"L\n")
     return 0
+
+
+def shutdown_ends():
+    """All threads are over, also one that was just ending when it was noted."""
+    for thread in [*awaited]:
+        note_end(thread)
+    return 0
+
+
+def note_end(thread):
+    number = awaited.pop(thread, None)
+    if number is not None:
+        put(b"E%x\t%d\n" % (monotonic_ns(), number))
 
 
 def wait_for_threads(space):
@@ -149,10 +162,8 @@ def delete(thread):
     space = modules["threading"].__dict__
     deletes[space["Thread"]](thread)
     try:
-        number = awaited.pop(id(thread), None)
         reported.discard(id(thread))
-        if number is not None:
-            put(b"E%x\t%d\n" % (monotonic_ns(), number))
+        note_end(id(thread))
         note_awaited(space)
     except Exception:
         put(b"L\n")
