@@ -177,7 +177,9 @@ class Life:
             number, frames = -len(self.registrations), event.exceptions[0].frames
             file, line = (frames[-1].file, frames[-1].line) if frames else ("", 0)
             found = FUNCTION.search(event.qualname)
-            name = found[1] if found else event.qualname
+            name = (
+                found[1] if found else event.qualname.removeprefix("Exception ignored on ") or event.exceptions[0].type
+            )
             site = name, event.module, event.home, file, line, event.module, ""
             registration = Registration(Registered(number, event.time, *site, (), {}, "unraisable"))
             phase = next((call.phase for call in reversed(self.calls) if call.phase), "threading")

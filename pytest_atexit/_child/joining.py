@@ -44,7 +44,7 @@ def cover_threading(module, space):
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
     space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
-    begins, ends = iter(Method(shutdown_begins, space), None), iter(shutdown_ends, None)
+    begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
     space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls(shutdown, ()), ends)).__next__)
 
 
@@ -72,10 +72,12 @@ def shutdown_begins(space):
     return 0
 
 
-def shutdown_ends():
-    """All threads are over, also one that was just ending when it was noted."""
+def shutdown_ends(space):
+    """Threads are over, also one that was just ending when it was noted; or the waiting was interrupted (3.13)."""
+    alive = {*map(id, [*space["_active"].values()])}
     for thread in [*awaited]:
-        note_end(thread)
+        if thread not in alive:
+            note_end(thread)
     return 0
 
 

@@ -175,6 +175,35 @@ def test_what_is_raised_by_any_kind_is_a_failure(recorded: Recorded, kind: str) 
     assert "KeyError: 'missing'" in result.stderr  # as the program itself says
 
 
+def test_interrupt_while_the_interpreter_waits_is_an_ignored_exception(recorded: Recorded) -> None:
+    """It ends the waiting, so the thread is unfinished, and handlers run."""
+    result = recorded(
+        SAY
+        + """
+import signal
+arrived = threading.Event()
+def once(signum, frame):
+    if not arrived.is_set():
+        arrived.set()
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, once)
+def interrupts():
+    threading.main_thread().join()
+    while not arrived.wait(0.01):  # a signal that comes just before the waiting doesn't interrupt it
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()
+threading.Thread(target=interrupts, name="interrupts").start()
+atexit.register(say, "handler")
+""",
+        allow_failures=True,
+    )
+    told = [(each.kind, each.state) for each in result.timeline]
+    assert told[:3] == [("thread", "unfinished"), ("unraisable", "failed"), ("atexit", "ran")]
+    assert said(result) == ["handler"]
+    assert "KeyboardInterrupt" in result.stderr
+    result.assert_failed(result.timeline[1].name, KeyboardInterrupt)
+
+
 def test_exception_of_a_callback_skips_the_others_and_the_threads(recorded: Recorded) -> None:
     """As Python does it; handlers run all the same."""
     result = recorded(
@@ -290,6 +319,23 @@ atexit.register(deletes)
         "OSError: at exit",
     ]
     assert [each.exception.message for each in result.timeline if each.kind == "unraisable"] == ["at exit"]
+
+
+def test_ignored_exceptions_after_a_run_by_hand_are_not_part_of_the_exit(recorded: Recorded) -> None:
+    """`atexit._run_exitfuncs` is not the exit."""
+    result = recorded(
+        SAY
+        + """
+class Cache:
+    def __del__(self): raise OSError("gone")
+atexit.register(say, "handler")
+atexit._run_exitfuncs()
+Cache()
+atexit.register(say, "handler")
+"""
+    )
+    assert "OSError: gone" in result.stderr
+    assert not [each for each in result.timeline if each.kind == "unraisable"]
 
 
 def test_program_pays_for_no_module_that_it_does_not_import(recorded: Recorded) -> None:
