@@ -13,8 +13,10 @@ from pathlib import Path
 from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
+from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
+from pytest_atexit._launch._launcher import LAUNCHERS, Launcher
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram, check_timeout
@@ -42,8 +44,15 @@ class Session:
         """Ends the programs if this process is killed."""
         return Guardian(self.folder, self.agent.folder)
 
+    @cached_property
+    def servers(self) -> ForkServers:
+        """The fork servers."""
+        return ForkServers(self.guardian)
+
     def close(self) -> None:
         """Leave nothing behind."""
+        if "servers" in vars(self):
+            self.servers.close()
         if "folder" in vars(self):
             shutil.rmtree(self.folder, ignore_errors=True)
         if "agent" in vars(self):
@@ -70,8 +79,12 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
 class CapExit:
     """Runs programs in child interpreters and records what happens at their exit."""
 
-    def __init__(self, session: Session, timeout: float, linger: float) -> None:
+    def __init__(
+        self, session: Session, timeout: float, linger: float, launcher: str = "auto", preload: tuple[str, ...] = ()
+    ) -> None:
         self._session = session
+        self._launcher = launcher
+        self._preload = preload
         self._timeout = timeout
         self._linger = linger
         self._ports = Ports()
@@ -105,7 +118,7 @@ class CapExit:
             python_args: flags for it.
             timeout: seconds, by default the configured ones.
             allow_failures: accept handlers that raised.
-            launcher: "spawn": a fresh interpreter.
+            launcher: "spawn", a fresh interpreter; "fork", from a fork server; "auto", whichever suits the program.
 
         Raises:
             LaunchError: nothing was started.
@@ -159,8 +172,9 @@ class CapExit:
         attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
-        if launcher not in (None, "auto", "spawn"):
-            msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
+        name = self._launcher if launcher is None else launcher
+        if name not in LAUNCHERS:
+            msg = f"there is no launcher {name!r}; the launchers are {_explain.listed(map(repr, LAUNCHERS))}"
             raise LaunchError(msg)
         try:
             session = self._session
@@ -168,7 +182,8 @@ class CapExit:
             folder = new_folder("run-", session.folder)
             self._folders.append(folder)
             prepared = invocation(program, args, options, ending, folder)
-            run = Run(prepared, agent, session.guardian, options.stdin, attended=attended)
+            way = Launcher(name, session.servers, self._preload)
+            run = Run(prepared, way, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)

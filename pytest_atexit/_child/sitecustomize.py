@@ -41,6 +41,7 @@ PARTS = {
     "leaving": None,
     "on_pypy": None,
     "registering": None,
+    "serving": None,
     "starting": None,
     "unregistering": None,
     "values": None,
@@ -244,6 +245,8 @@ def create(spec):
 
 def fork(moment):
     """What is done at a fork, `before` or `after` it in the child."""
+    if path is None:  # this is the fork server: its children begin a record of their own
+        return True
     try:
         load("extending")
         namespace[moment]()
@@ -273,29 +276,37 @@ def watched(finder, hook):
 # ---- the start
 
 
-def mmap_module():
-    """The module, which `sys.modules` doesn't show."""
+def extension(name):
+    """A module of the standard library that is a file of machine code; `sys.modules` doesn't show it."""
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
                 break
         else:
             raise ImportError
-        module = _imp.create_dynamic(ModuleSpec("mmap", None, origin=f"{folder}/mmap{_imp.extension_suffixes()[0]}"))
+        module = _imp.create_dynamic(ModuleSpec(name, None, origin=f"{folder}/{name}{_imp.extension_suffixes()[0]}"))
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
-        import mmap as module
-
-        del modules["mmap"]
+        module = __import__(name)
+        del modules[name]
     return module
 
 
 def start(os):
-    global mmap, pid, teardown, unrecorded, window
-    mmap = mmap_module().mmap
+    global mmap, path, pid, unrecorded, window
+    mmap = extension("mmap").mmap
+    interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
+    if "PYTEST_ATEXIT_SERVER" in os.environ:  # what is recorded now is part of each child's record
+        area, path = modules["_io"].BytesIO(), None
+        target[0], window = area.write, (area, 0, WINDOW)
+        interned("")
+        cover_functions(os)
+        from serving import serve
+
+        path = serve(os, os.environ)
+        before = area.getvalue()
     area = mapped(WINDOW)
     target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
-    interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0
     if (
         window[1] >> PROGRAM_BITS & 0xFF
     ):  # only where the pid has begun a program before can this be another interpreter
@@ -306,11 +317,22 @@ def start(os):
         load("on_pypy")
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
-    stdlib = os.path.dirname(os.__file__)
-    texts = "\0".join((version, sys.executable or "", stdlib, *sys.orig_argv))
+    texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
-    interned("")  # number 0
+    if before:
+        target[0](before)
+    else:
+        interned("")  # number 0
+        cover_functions(os, interpreter)
+    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
+        from starting import first_process
+
+        first_process(os.environ)
+
+
+def cover_functions(os, interpreter=0):
+    global teardown
     if not interpreter:
         faulthandler = create_builtin(ModuleSpec("faulthandler", None))  # our own, which `sys.modules` doesn't show
         exec_builtin(faulthandler)
@@ -327,15 +349,12 @@ def start(os):
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
     _imp.create_builtin = create
-    teardown = watched(sys.path_importer_cache.get(stdlib), sys.__dict__.get("__interactivehook__"))
+    finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    teardown = watched(finder, sys.__dict__.get("__interactivehook__"))
     if "atexit" in modules:
         from registering import cover
 
         cover(modules["atexit"])
-    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
-        from starting import first_process
-
-        first_process(os.environ)
 
 
 if path:

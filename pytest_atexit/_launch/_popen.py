@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import cast
 
+from pytest_atexit import _system
+
 
 def _real_popen() -> type[subprocess.Popen[bytes]]:
     """`subprocess.Popen` itself, found by its base class: its name may stand for a fake at this moment."""
@@ -16,3 +18,11 @@ def _real_popen() -> type[subprocess.Popen[bytes]]:
 
 class Child(_real_popen()):  # type: ignore[misc]
     """A Popen that a fake installed later doesn't replace: fakes exchange `subprocess.Popen`, not its subclasses."""
+
+    def look(self) -> int:
+        """Wait for its end and return its `returncode`, but don't reap it.
+
+        Raises:
+            ChildProcessError: another wait has taken it.
+        """
+        return _system.returncode_of(self.pid)

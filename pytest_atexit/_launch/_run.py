@@ -15,7 +15,6 @@ from pytest_atexit._launch._agent import is_whole
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
-from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._launch._tree import Tree
 from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
+    from pytest_atexit._launch._launcher import Launcher
     from pytest_atexit._replay import Life
 
 NANOSECONDS = 1e-9
@@ -51,7 +51,14 @@ class Run:
     """
 
     def __init__(
-        self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin, *, attended: bool
+        self,
+        invocation: Invocation,
+        launcher: Launcher,
+        agent: Agent,
+        guardian: Guardian,
+        stdin: Stdin,
+        *,
+        attended: bool,
     ) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
@@ -60,7 +67,7 @@ class Run:
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, self._journal, self._agent_entry, stdin)
+            child = launcher.launch(invocation, self._journal, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
@@ -31,7 +31,7 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
     Raises:
         LaunchError: the system refused to start it.
     """
-    with _input(stdin) as source, _clear_mask(), _no_core_files():
+    with source_of_input(stdin) as source, as_from_a_shell() as reset:
         try:
             return cast(
                 "subprocess.Popen[bytes]",
@@ -41,10 +41,10 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    env=_environment(invocation, journal, entry),
+                    env=environment(invocation, journal, entry),
                     cwd=invocation.cwd,
                     start_new_session=True,
-                    preexec_fn=_reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None,
+                    preexec_fn=reset,
                 ),
             )
         except (OSError, ValueError) as error:
@@ -52,7 +52,8 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
             raise LaunchError(msg) from error
 
 
-def _environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+def environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+    """Returns the whole environment of a program, with our own variables."""
     env = dict(invocation.env)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
     env["PYTEST_ATEXIT_JOURNAL"] = journal.path
@@ -71,6 +72,13 @@ def _reset() -> None:
     """In the child: an ignored signal would stay ignored, as in the background of a shell script."""
     for signum in _to_reset():
         signal.signal(signum, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def as_from_a_shell() -> Iterator[Callable[[], None] | None]:
+    """What is started now has the signal mask, dispositions and limits of a shell's child; yields its `preexec_fn`."""
+    with _clear_mask(), _no_core_files():
+        yield _reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None
 
 
 @contextlib.contextmanager
@@ -100,7 +108,7 @@ def _no_core_files() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _input(stdin: Stdin) -> Iterator[int | IO[Any]]:
+def source_of_input(stdin: Stdin) -> Iterator[int | IO[Any]]:
     """What the child reads: nothing, an open file, or data, in a pipe where it fits in and else in a file."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
     if data is None:
