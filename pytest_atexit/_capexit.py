@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch import LAUNCHERS
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
-from pytest_atexit._launch._launcher import LAUNCHERS, Launcher
+from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram, check_timeout
@@ -83,10 +84,10 @@ class CapExit:
         self, session: Session, timeout: float, linger: float, launcher: str = "auto", preload: tuple[str, ...] = ()
     ) -> None:
         self._session = session
-        self._launcher = launcher
-        self._preload = preload
         self._timeout = timeout
         self._linger = linger
+        self._launcher = launcher
+        self._preload = preload
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._folders: list[Path] = []

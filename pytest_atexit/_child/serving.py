@@ -1,11 +1,10 @@
 """A part of the agent: the fork server, a loop at the start of an interpreter.
 
-It ends in a forked child, which leaves it: then the interpreter goes on with its start and runs the script natively, with
-no frame of ours above it. docs/launchers.md has the whole of it.
+It ends in a forked child, which leaves it: then the interpreter goes on with its start and runs the script natively,
+with no frame of ours above it. docs/launchers.md has the whole of it.
 """
 
 from _codecs import utf_8_encode, utf_32_le_encode
-from marshal import dumps
 
 from sitecustomize import extension, getframe, loads, modules, sys
 from values import built_in
@@ -30,9 +29,9 @@ def serve(os, environ):
         collector.collect()
         collector.disable()
         collector.freeze()  # else each child's collections, the last one too, would go through all of this
-        line.send(dumps("", 2))
+        line.send(b"=0")
     except BaseException as error:
-        line.send(dumps(f"{type(error).__name__}: {error}", 2))
+        line.send(failure(error))
         os._exit(1)
     while True:
         data, rights, _, _ = line.recvmsg(LARGEST, room)
@@ -40,7 +39,7 @@ def serve(os, environ):
             os._exit(0)
         request = loads(data)
         if type(request) is int:
-            line.send(dumps(ended(os, request), 2))
+            line.send(b"=%d" % ended(os, request))
             continue
         streams = [*memoryview(rights[0][2]).cast("i")]
         if os.fork():
@@ -48,14 +47,18 @@ def serve(os, environ):
                 os.close(stream)
             continue
         try:
-            journal = become(os, environ, notes, streams, *request)
+            journal = become(os, environ, notes, streams, request)
             collector.enable()
-            line.send(dumps(os.getpid(), 2))
+            line.send(b"=%d" % os.getpid())
         except BaseException as error:
-            line.send(dumps(f"{type(error).__name__}: {error}", 2))
+            line.send(failure(error))
             os._exit(1)
         line.close()
         return journal
+
+
+def failure(error):
+    return f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
 
 
 def ended(os, request):
@@ -66,8 +69,9 @@ def ended(os, request):
     return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
 
 
-def become(os, environ, notes, streams, argv, cwd, umask, changes, has_input):
+def become(os, environ, notes, streams, request):
     """In the child: what a started program finds."""
+    argv, cwd, umask, changes, has_input = request
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -84,7 +88,7 @@ def become(os, environ, notes, streams, argv, cwd, umask, changes, has_input):
             environ[name] = value
     if has_input:
         renew_stdin()
-    # One that isn't frozen: else the program's functions and their globals, which are a cycle, would never be collected.
+    # One that isn't frozen: else the program's functions and their globals, a cycle, would never be collected.
     frozen = modules["__main__"]
     modules["__main__"] = main = type(frozen)("__main__")
     main.__dict__.update(frozen.__dict__)
@@ -104,8 +108,8 @@ def renew_stdin():
 class Notes:
     """Where the interpreter has noted what it was started with, so that a child's are those of its own start.
 
-    These are its configuration, in wide characters, and what /proc shows: command line and environment. Each place holds
-    a long placeholder until a child writes over it.
+    These are its configuration, in wide characters, and what /proc shows: command line and environment. Each place
+    holds a long placeholder until a child writes over it.
     """
 
     def __init__(self, os, *placeholders):
@@ -125,7 +129,9 @@ class Notes:
     def look(self, content, start, is_stack):
         """Find the placeholders in an area of memory."""
         script, journal = self.placeholders
-        for text, encode in [(script, utf_8_encode), (journal, utf_8_encode)] if is_stack else [(script, utf_32_le_encode)]:
+        for text, encode in (
+            [(script, utf_8_encode), (journal, utf_8_encode)] if is_stack else [(script, utf_32_le_encode)]
+        ):
             # No whole placeholder may lie in memory for our sake: it would be found.
             head, tail = encode(text[:9])[0], encode(text[9:])[0]
             at = content.find(head)
@@ -158,13 +164,17 @@ def preload(os, names):
         after = state(os)
         for what, value in after.items():
             if value != before[what]:
-                raise RuntimeError(f"{name} can't be preloaded: its import changes the {what}, which forked programs would miss")
+                raise RuntimeError(
+                    f"{name} can't be preloaded: its import changes the {what}, which forked programs would miss"
+                )
 
 
 def state(os):
     """What a module may change when it is imported, and a forked program would not find as in a run of its own."""
-    status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
-    children = open(f"/proc/self/task/{os.getpid()}/children").read()
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        children = file.read()
     return {
         "number of threads": status["Threads"],
         "signal handlers": (status["SigCgt"], status["SigIgn"], status["SigBlk"]),

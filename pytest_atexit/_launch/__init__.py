@@ -1,1 +1,3 @@
 """How a child is started, watched and ended."""
+
+LAUNCHERS = ("auto", "spawn", "fork")

@@ -15,7 +15,6 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._popen import Child
 from pytest_atexit._launch._spawn import as_from_a_shell, environment, source_of_input
 
@@ -89,7 +88,13 @@ class ForkServers:
                 self._servers[kind] = server
         if isinstance(server, Unusable):
             raise Unusable(str(server))
-        return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
+        try:
+            return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
+        except Unusable:
+            with self._lock:
+                if server.has_died and self._servers.pop(kind, None) is server:  # the next program gets a new one
+                    server.close()
+            raise
 
     def close(self) -> None:
         """End all of them."""
@@ -161,7 +166,11 @@ class ForkServer:
         Raises:
             Unusable: it can't, or has died.
         """
-        changes: dict[str, str | None] = {name: env.get(name) for name in {**self._env, **env} if self._env.get(name) != env.get(name)}
+        if self.has_died:
+            raise Unusable("the fork server has died")
+        changes: dict[str, str | None] = {
+            name: env.get(name) for name in {**self._env, **env} if self._env.get(name) != env.get(name)
+        }
         umask = os.umask(0o077)
         os.umask(umask)
         request = marshal.dumps((argv, cwd, umask, changes, stdin is not None), PORTABLE)
@@ -191,6 +200,11 @@ class ForkServer:
             ours.pop_all()
         return Forked(self, answer, *streams)
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
     def ask(self, number: int) -> int:
         """Returns how a child has ended, or with its negative number reaps it.
 
@@ -212,7 +226,9 @@ class ForkServer:
             data = self._line.recv(LARGEST)
         except OSError as error:
             return f"the fork server does not answer: {error}"
-        return marshal.loads(data) if data else "the fork server has died"
+        if not data:
+            return "the fork server has died"
+        return int(data[1:]) if data[:1] == b"=" else data[1:].decode("utf-8", "backslashreplace")
 
     def close(self) -> None:
         """End it."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._invocation import Invocation, Stdin
     from pytest_atexit._launch._popen import Child
 
-LAUNCHERS = ("auto", "spawn", "fork")
 KEEP_US_OUT = frozenset("ISE")  # flags of an interpreter
 
 
@@ -27,7 +26,7 @@ class Launcher:
     """A way to start programs.
 
     Attributes:
-        name: one of LAUNCHERS.
+        name: auto, spawn or fork.
         servers: those of the session.
         preload: modules that a fork server imports first.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_atexit import _system
 
@@ -16,7 +16,13 @@ def _real_popen() -> type[subprocess.Popen[bytes]]:
     )
 
 
-class Child(_real_popen()):  # type: ignore[misc]
+if TYPE_CHECKING:
+    Popen = subprocess.Popen[bytes]
+else:
+    Popen = _real_popen()
+
+
+class Child(Popen):
     """A Popen that a fake installed later doesn't replace: fakes exchange `subprocess.Popen`, not its subclasses."""
 
     def look(self) -> int:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._popen import Child
@@ -25,7 +25,7 @@ CORE_LIMIT = threading.Lock()  # held while our own limit is lowered for a child
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
-def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
+def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> Child:
     """Start a program in a session of its own, with that entry on PYTHONPATH.
 
     Raises:
@@ -33,19 +33,16 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
     """
     with source_of_input(stdin) as source, as_from_a_shell() as reset:
         try:
-            return cast(
-                "subprocess.Popen[bytes]",
-                Child(
-                    invocation.argv,
-                    stdin=source,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    env=environment(invocation, journal, entry),
-                    cwd=invocation.cwd,
-                    start_new_session=True,
-                    preexec_fn=reset,
-                ),
+            return Child(
+                invocation.argv,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=environment(invocation, journal, entry),
+                cwd=invocation.cwd,
+                start_new_session=True,
+                preexec_fn=reset,
             )
         except (OSError, ValueError) as error:
             msg = f"{invocation.argv[0]} could not be started: {error}"
