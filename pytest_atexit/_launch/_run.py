@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
+from pytest_atexit._launch._moments import Moments
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
@@ -39,7 +40,7 @@ class Run:
     """A started program.
 
     Args:
-        attended: who starts it waits for its end at once, so its output needs no thread.
+        attended: who starts it waits for its end at once, so its output needs no thread, and no handler can be held.
 
     Attributes:
         command: a shell line that replays it.
@@ -48,6 +49,7 @@ class Run:
         grace: seconds and signal after which it was killed, if it was.
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
+        moments: at which tests hold it.
     """
 
     def __init__(
@@ -57,10 +59,12 @@ class Run:
         self._agent = str(agent.folder)
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
         self._journal = Journal(journal)
+        self.moments = Moments(self._journal)
+        variable = self._journal.path if attended else self.moments.variable
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, self._journal, self._agent_entry, stdin)
+            child = spawn(invocation, variable, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
@@ -77,7 +81,7 @@ class Run:
         # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
         first = Process.look(self.pid) or Process.look(os.getpid())
         assert first is not None
-        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % self._journal.path.encode()
+        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % variable.encode()
         self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
@@ -119,11 +123,17 @@ class Run:
         self.output.signal_group(signum)
 
     def await_end(self, seconds: float) -> bool:
-        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then."""
+        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then.
+
+        Raises:
+            PytestAtexitError: this thread has forgotten to enter a moment, and a handler is held for it.
+        """
+        __tracebackhide__ = True
         deadline = time.monotonic() + seconds
         while not self.output.wait(min(READING_PAUSE, max(0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 return False
+            self.moments.check_forgotten()
             self._journal.read()
         return True
 
