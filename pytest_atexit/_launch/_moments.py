@@ -79,20 +79,19 @@ class Moments:
         __tracebackhide__ = True
         me = threading.get_ident()
         for moment in self._armed:
-            if moment.armed_by == me and moment.is_pending and (held := moment.held):
+            if moment.armed_by == me and moment.is_pending and (pid := moment.pid):
                 moment.end()
                 raise PytestAtexitError(
-                    f"process {held.pid} is held at the start of the handler {moment.name!r}, but the test waits for "
+                    f"process {pid} is held at the start of the handler {moment.name!r}, but the test waits for "
                     f"its end and has not entered the moment: with program.during({moment.name!r}): ..."
                 )
 
     def lines(self, alive: set[int]) -> list[str]:
         """Returns a line for each of these processes that is held."""
-        held = [(moment.name, moment.held) for moment in self._armed if not moment.is_over]
         return [
-            f"process {who.pid} could not go on: the test held it at the start of the handler {name!r}"
-            for name, who in held
-            if who and who.pid in alive
+            f"process {moment.pid} could not go on: the test held it at the start of the handler {moment.name!r}"
+            for moment in self._armed
+            if not moment.is_over and moment.pid in alive
         ]
 
     def _write(self, number: int, at: int, data: bytes) -> None:
@@ -133,6 +132,7 @@ class Moment:
         self._until = until
         self._timeout = timeout
         self._entered = False
+        self._pid: int | None = None
         self._held: Held | None = None  # kept, for the run may be over and its journal closed
         if run.ended:
             raise ProgramEnded(f"the program had ended ({run.status}) when the moment was armed")
@@ -152,14 +152,15 @@ class Moment:
     @property
     def held(self) -> Held | None:
         """Which process is or was held, if one is or was."""
-        self._held = self._held or self._run.moments.held(self._number)
+        if self._held is None and (held := self._run.moments.held(self._number)):
+            outside = self._run.pids_outside()  # now, for it lives
+            self._held, self._pid = held, held.pid if outside is None else outside.get(held.pid)
         return self._held
 
     @property
     def pid(self) -> int | None:
-        """The process that is or was held, or None if none was."""
-        held = self.held
-        return held.pid if held else None
+        """The process that is or was held, or None if none was, or if it ended at once in a namespace of its own."""
+        return self._pid if self.held else None
 
     @property
     def is_pending(self) -> bool:

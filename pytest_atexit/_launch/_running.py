@@ -336,8 +336,10 @@ class RunningProgram:
         alive = run.processes(run.lives())
         stacks = stacks_of(alive, run.output)
         records = [each.record for each in run.records()]
-        pids = {process.pid for process in alive}
-        lines = [*run.moments.lines(pids), *explain_hang(records, stacks, pids)]
+        inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
+        pids = {inside.get(process.pid, process.pid) for process in alive}
+        by_pid = {inside.get(pid, pid): threads for pid, threads in stacks.items()}
+        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(records, by_pid, pids)]
         run.overran = limit
         run.kill_tree()
         result = self._result = run.result()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._namespace import start_as_pid1
 from pytest_atexit._launch._popen import Child
 from pytest_atexit._launch._process import SignalMasks
 
@@ -28,13 +29,14 @@ def spawn(invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> su
     """Start a program in a session of its own, with that entry on PYTHONPATH and that value for the agent.
 
     Raises:
-        LaunchError: the system refused to start it.
+        LaunchError: the system refused to start it, or allows no PID namespace (`NamespaceRefused`).
     """
     with _input(stdin) as source, _clear_mask(), _no_core_files():
         try:
+            start = start_as_pid1 if invocation.as_pid1 else Child
             return cast(
                 "subprocess.Popen[bytes]",
-                Child(
+                start(
                     invocation.argv,
                     stdin=source,
                     stdout=subprocess.PIPE,
