@@ -216,6 +216,43 @@ def test_calls_of_one_name_one_after_the_other(capexit):
     assert program.wait().ran == ["close", "partial(close)", "<lambda>", *["close"] * 20]
 
 
+KINDS = """
+import atexit, os, signal, sys, threading, time, weakref
+
+class Resource:
+    pass
+
+resource = Resource()
+def callback(): os.write(1, b"callback ")
+def finalizer(): os.write(1, b"finalizer ")
+def handler(): os.write(1, b"handler ")
+weakref.finalize(resource, finalizer)
+threading._register_atexit(callback)
+atexit.register(handler)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+os.write(1, b"ready ")
+while True:
+    time.sleep(0.01)
+"""
+
+
+def test_other_work_at_exit_is_held_likewise(capexit):
+    """Callbacks of threading, and finalizers, by their names on the timeline."""
+    program = capexit.start(KINDS)
+    program.wait_for_output("ready ")
+    callback, handler, finalizer = map(program.during, ["callback", "handler", "finalizer"])
+    program.terminate()
+    with callback:
+        assert program.stdout == "ready "
+    with handler:
+        program.wait_for_output("ready callback ")
+        assert "handler" not in program.stdout
+    with finalizer:
+        program.wait_for_output("ready callback handler ")
+        assert "finalizer" not in program.stdout
+    program.wait().assert_order("callback", "handler", "finalizer")
+
+
 FORKING = """
 import atexit, os, signal, subprocess, sys
 
