@@ -296,8 +296,12 @@ def test_whichever_process_begins_first(capexit):
 
 def test_a_handler_that_is_registered_later(capexit):
     """A moment may be armed before its handler is there."""
-    program = capexit.start("import atexit, os; atexit.register(os.write, 1, b'written')")
-    with program.during("write"):
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as stdin, os.fdopen(writer, "w") as end:
+        program = capexit.start("import atexit, os; input(); atexit.register(os.write, 1, b'written')", stdin=stdin)
+        moment = program.during("write")
+        end.write("go on\n")
+    with moment:
         assert program.stdout == ""
     assert program.wait().stdout == "written"
 

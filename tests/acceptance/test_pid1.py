@@ -84,7 +84,8 @@ def test_pid1_finds_what_it_finds_elsewhere(capexit):
     print(sorted(name for name in os.listdir("/proc") if name.isdigit()) == [str(os.getpid())], file=sys.stderr)
     print(os.getpid() == os.getpgrp() == os.getsid(0), os.getcwd(), os.umask(0), sys.argv[1:], sys.stdin.read())
     print(sorted({*os.environ.items()} - {("PYTEST_ATEXIT_JOURNAL", os.environ["PYTEST_ATEXIT_JOURNAL"])}))
-    print([line for line in open("/proc/self/status") if line[:4] in ("SigB", "SigC", "SigI")], resource.getrlimit(resource.RLIMIT_CORE))
+    print([line for line in open("/proc/self/status") if line[:4] in ("SigB", "SigC", "SigI")])
+    print(resource.getrlimit(resource.RLIMIT_CORE))
     print(sorted(os.listdir("/proc/self/fd")), os.getuid(), os.geteuid(), os.getgid())
     """
     options = {"env": {"ODD": "\udcff=\n", "LC_ALL": "C"}, "stdin": "text"}
