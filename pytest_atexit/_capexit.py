@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
 from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
-from pytest_atexit._launch import LAUNCHERS
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
+from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram, check_timeout
@@ -78,16 +78,33 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
 
 
 class CapExit:
-    """Runs programs in child interpreters and records what happens at their exit."""
+    """Runs programs in child interpreters and records what happens at their exit.
+
+    Args:
+        session: what all of them share.
+        timeout: seconds.
+        linger: seconds.
+        launcher: auto, spawn or fork.
+        preload: modules that a fork server imports first.
+        skip: what ends a test where the system can't do what it needs, with the reason.
+    """
 
     def __init__(
-        self, session: Session, timeout: float, linger: float, launcher: str = "auto", preload: tuple[str, ...] = ()
+        self,
+        session: Session,
+        timeout: float,
+        linger: float,
+        launcher: str = "auto",
+        preload: tuple[str, ...] = (),
+        *,
+        skip: Callable[[str], object] | None = None,
     ) -> None:
         self._session = session
         self._timeout = timeout
         self._linger = linger
         self._launcher = launcher
         self._preload = preload
+        self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._folders: list[Path] = []
@@ -105,6 +122,7 @@ class CapExit:
         timeout: float | None = None,
         allow_failures: bool = False,
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> ExitResult:
         """Run a program to its end.
 
@@ -120,6 +138,7 @@ class CapExit:
             timeout: seconds, by default the configured ones.
             allow_failures: accept handlers that raised.
             launcher: "spawn", a fresh interpreter; "fork", from a fork server; "auto", whichever suits the program.
+            as_pid1: as PID 1 of a PID namespace, as in a container. Where the system allows none, the test is skipped.
 
         Raises:
             LaunchError: nothing was started.
@@ -128,7 +147,7 @@ class CapExit:
             HandlerFailed: a handler raised.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
         started = self._start(program, args, options, launcher, ending, attended=True)
         return started.wait(timeout, allow_failures=allow_failures)
@@ -143,6 +162,7 @@ class CapExit:
         python: str | PathLike[str] | None = None,
         python_args: Sequence[str] = (),
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> RunningProgram:
         """Start a program and return at once. The arguments are those of `run`.
 
@@ -150,7 +170,7 @@ class CapExit:
             LaunchError: nothing was started.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         return self._start(program, args, options, launcher)
 
     def free_port(self) -> int:
@@ -174,9 +194,6 @@ class CapExit:
     ) -> RunningProgram:
         __tracebackhide__ = True
         name = self._launcher if launcher is None else launcher
-        if name not in LAUNCHERS:
-            msg = f"there is no launcher {name!r}; the launchers are {_explain.listed(map(repr, LAUNCHERS))}"
-            raise LaunchError(msg)
         try:
             session = self._session
             agent = session.agent
@@ -186,6 +203,8 @@ class CapExit:
             way = Launcher(name, session.servers, self._preload)
             run = Run(prepared, way, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
+            if isinstance(error, NamespaceRefused) and self._skip:
+                self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)

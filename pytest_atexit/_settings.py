@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_atexit._launch import LAUNCHERS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+LAUNCHERS = ("auto", "spawn", "fork")  # as in _launch/_launcher.py, which every session would have to import
 MARKER = "atexit(timeout=…, linger=…, launcher=…, preload=…): how pytest-atexit runs the programs of this test"
 
 

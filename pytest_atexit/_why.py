@@ -16,6 +16,7 @@ UNKNOWN = "unknown"
 FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^(Traceback \(most recent call last\):$|(Syntax|Indentation|Tab)Error: )", re.MULTILINE)
 UNCAUGHT = 1
+INTERRUPTED = 128 + signal.SIGINT  # as PID 1, Python can't end itself by the signal
 
 
 class HasState(Protocol):
@@ -42,6 +43,7 @@ class Evidence:
         grace: the grace in seconds, if it was killed after that, and the signal sent before.
         is_foreign: the status is that of another process: of a shell script, say, that started this one.
         overran: the timeout in seconds, if it was killed after that.
+        is_pid1: it was the first process of a PID namespace.
     """
 
     status: ExitStatus
@@ -55,6 +57,7 @@ class Evidence:
     grace: tuple[float, int] | None
     overran: float | None
     is_foreign: bool
+    is_pid1: bool = False
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
@@ -74,6 +77,8 @@ def ending_of(evidence: Evidence) -> Ending | None:
         return Ending.EXEC
     if _skipped(evidence) and not evidence.called:
         return None
+    if evidence.is_pid1 and code == INTERRUPTED and evidence.uncaught:
+        return Ending.SIGINT
     if code == UNCAUGHT:
         uncaught = TRACEBACK.search(evidence.stderr) if evidence.uncaught is None else evidence.uncaught
         return Ending.EXCEPTION if uncaught else Ending.SYS_EXIT
@@ -83,8 +88,7 @@ def ending_of(evidence: Evidence) -> Ending | None:
 def reason_of(evidence: Evidence) -> str | None:
     """Returns one sentence on why handlers were skipped, or None where none were."""
     if evidence.grace:
-        seconds, first = evidence.grace
-        return f"SIGKILL ended it, for it was still running {seconds:g} s after {signal_name(first)}"
+        return _grace_reason(evidence, *evidence.grace)
     if evidence.overran is not None:
         return f"it was killed, for it was still running after {evidence.overran:g} s"
     if not any(handler.state in ("skipped", "unfinished") for handler in evidence.handlers):
@@ -104,6 +108,14 @@ def reason_of(evidence: Evidence) -> str | None:
     if evidence.called:
         return "they were registered while handlers were already running, which is too late"
     return UNKNOWN
+
+
+def _grace_reason(evidence: Evidence, seconds: float, first: int) -> str:
+    name = signal_name(first)
+    told = f"SIGKILL ended it, for it was still running {seconds:g} s after {name}"
+    if evidence.is_pid1 and first not in evidence.caught:
+        return f"{told}: PID 1 ignores {name} as long as no signal handler is installed"
+    return told
 
 
 def _signal_reason(evidence: Evidence, number: int) -> str:

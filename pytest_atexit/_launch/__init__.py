@@ -1,3 +1,1 @@
 """How a child is started, watched and ended."""
-
-LAUNCHERS = ("auto", "spawn", "fork")

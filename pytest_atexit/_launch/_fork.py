@@ -9,23 +9,27 @@ import array
 import marshal
 import os
 import secrets
+import select
+import signal
 import socket
 import subprocess
 import threading
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from pytest_atexit import _system
 from pytest_atexit._launch._popen import Child
+from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._spawn import as_from_a_shell, environment, source_of_input
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_atexit._journal import Journal
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 PATIENCE = 30.0  # seconds for the server to start, or to answer
+MOST = 8  # servers: for many a kind of start it is better to start anew
 LONGEST = 500  # characters of a program's path
 LARGEST = 1 << 17  # bytes of a request
 PORTABLE = 2  # of marshal's versions: what all interpreters read
@@ -44,6 +48,7 @@ class Kind(NamedTuple):
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     limits: tuple[tuple[int, int], ...]
+    process: tuple[int, ...]
     preload: tuple[str, ...]
     paths: tuple[str, ...]
 
@@ -58,7 +63,7 @@ class ForkServers:
         self._lock = threading.Lock()
 
     def launch(
-        self, invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin, preload: tuple[str, ...]
+        self, invocation: Invocation, journal: str, entry: Path, stdin: Stdin, preload: tuple[str, ...]
     ) -> Forked:
         """Fork a program.
 
@@ -69,25 +74,20 @@ class ForkServers:
         own = 1 + len(invocation.flags)
         if len(invocation.argv[own]) > LONGEST or sum(map(len, invocation.argv)) + len(invocation.cwd) > LARGEST / 8:
             raise Unusable("its command line is too long")
+        masks = SignalMasks.of(os.getpid())
+        if masks.ignores(signal.SIGCHLD):
+            raise Unusable("SIGCHLD is ignored, so the server would not be told how a program ends")
         if os.getpid() != self._owner:
             raise Unusable("the server belongs to another process, of which this one was forked")
         kind = Kind(
             invocation.argv[:own],
             tuple(sorted((name, value) for name, value in env.items() if counts_at_start(name))),
             _limits(),
+            (masks.ignored, os.getuid(), os.geteuid()),
             preload,
             invocation.import_paths if preload else (),
         )
-        with self._lock:
-            server = self._servers.get(kind)
-            if server is None:
-                try:
-                    server = ForkServer(kind, env, self._guardian)
-                except Unusable as error:
-                    server = error
-                self._servers[kind] = server
-        if isinstance(server, Unusable):
-            raise Unusable(str(server))
+        server = self._server(kind, env)
         try:
             return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
         except Unusable:
@@ -95,6 +95,22 @@ class ForkServers:
                 if server.has_died and self._servers.pop(kind, None) is server:  # the next program gets a new one
                     server.close()
             raise
+
+    def _server(self, kind: Kind, env: dict[str, str]) -> ForkServer:
+        with self._lock:
+            if kind not in self._servers:
+                if len(self._servers) >= MOST:
+                    raise Unusable(f"there are {MOST} servers already, each for another kind of start")
+                try:
+                    self._servers[kind] = ForkServer(kind, env, self._guardian)
+                except OSError as error:
+                    raise Unusable(f"no server could be started: {error}") from error
+                except Unusable as error:
+                    self._servers[kind] = error
+            server = self._servers[kind]
+        if isinstance(server, Unusable):
+            raise Unusable(str(server))
+        return server
 
     def close(self) -> None:
         """End all of them."""
@@ -125,7 +141,7 @@ class ForkServer:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.settimeout(PATIENCE)
         token = secrets.token_hex(16)
-        script = f"/{token}".ljust(LONGEST + 12, "-")
+        script = f"/{token}/pytest-atexit fork server".ljust(LONGEST + 12, "-")
         self._env = {
             name: value for name, value in env.items() if name not in ("PYTEST_ATEXIT_PATH", "PYTEST_ATEXIT_ENDING")
         }
@@ -137,7 +153,7 @@ class ForkServer:
             extra["PYTEST_ATEXIT_PATH"] = "\x1f".join(kind.paths)
         with theirs, as_from_a_shell() as reset:
             try:
-                self._process = Child(
+                starting = Child(
                     [*kind.command, script],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -151,14 +167,23 @@ class ForkServer:
             except (OSError, ValueError) as error:
                 self._line.close()
                 raise Unusable(f"{kind.command[0]} could not be started: {error}") from error
-        guardian.watch(self._process.pid)
-        failure = self._answer()
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        said = (self._process.stdout.read() or b"").decode("utf-8", "backslashreplace").strip()
-        if failure or said:
+        self._session = starting.pid
+        guardian.watch(self._session)
+        answer = self._answer()
+        if not isinstance(answer, int):
+            starting.kill()
+            said = starting.communicate()[0].decode("utf-8", "backslashreplace").strip()
+            self._line.close()
+            guardian.forget(self._session)
+            raise Unusable("\n".join(filter(None, [str(answer), said])))
+        starting.wait()  # it has made the server, and is gone
+        assert starting.stdout is not None
+        self._pid, self._output = answer, starting.stdout
+        self._pidfd = _system.pidfd_open(answer)
+        os.set_blocking(self._output.fileno(), False)
+        if said := (self._output.read() or b"").decode("utf-8", "backslashreplace").strip():
             self.close()
-            raise Unusable("\n".join(filter(None, [str(failure), said])))
+            raise Unusable(f"what is preloaded writes something when it is imported:\n{said}")
 
     def fork(self, argv: tuple[str, ...], cwd: str, env: dict[str, str], stdin: Stdin) -> Forked:
         """Fork a program.
@@ -203,7 +228,9 @@ class ForkServer:
     @property
     def has_died(self) -> bool:
         """Whether it is gone."""
-        return self._process.poll() is not None
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def ask(self, number: int) -> int:
         """Returns how a child has ended, or with its negative number reaps it.
@@ -233,13 +260,15 @@ class ForkServer:
     def close(self) -> None:
         """End it."""
         self._line.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._guardian.forget(self._process.pid)
+        end = select.poll()
+        end.register(self._pidfd, select.POLLIN)
+        if not end.poll(PATIENCE * 1000):
+            _system.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            end.poll(PATIENCE * 1000)
+        _system.reap(self._pid, self._pidfd)  # It is a child of ours where pytest is PID 1 or a subreaper.
+        os.close(self._pidfd)
+        self._output.close()
+        self._guardian.forget(self._session)
 
 
 class Forked:

@@ -13,11 +13,11 @@ from pytest_atexit._launch._spawn import spawn
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_atexit._journal import Journal
     from pytest_atexit._launch._fork import Forked
     from pytest_atexit._launch._invocation import Invocation, Stdin
     from pytest_atexit._launch._popen import Child
 
+LAUNCHERS = ("auto", "spawn", "fork")
 KEEP_US_OUT = frozenset("ISE")  # flags of an interpreter
 
 
@@ -35,21 +35,26 @@ class Launcher:
     servers: ForkServers
     preload: tuple[str, ...] = ()
 
-    def launch(self, invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> Child | Forked:
+    def launch(self, invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> Child | Forked:
         """Start a program.
 
         Raises:
             LaunchError: it could not be started.
         """
+        if self.name not in LAUNCHERS:
+            msg = f"there is no launcher {self.name!r}; the launchers are {', '.join(map(repr, LAUNCHERS))}"
+            raise LaunchError(msg)
         if self.name == "spawn" or _keeps_us_out(invocation):
             return spawn(invocation, journal, entry, stdin)
-        why = _unsuitable(invocation, demanded=self.name == "fork")
+        demanded = self.name == "fork"
+        why = _unsuitable(invocation, demanded=demanded)
         if not why:
             try:
                 return self.servers.launch(invocation, journal, entry, stdin, self.preload)
             except Unusable as error:
                 why = str(error)
-        if self.name == "fork" or self.preload:
+                demanded = demanded or bool(self.preload)  # what can't be preloaded must not go unnoticed
+        if demanded:
             msg = f"the program can't be forked: {why}"
             raise LaunchError(msg)
         return spawn(invocation, journal, entry, stdin)
@@ -62,6 +67,8 @@ def _keeps_us_out(invocation: Invocation) -> bool:
 
 def _unsuitable(invocation: Invocation, *, demanded: bool) -> str:
     """Returns why a program is not forked; nothing where it is."""
+    if invocation.as_pid1:
+        return "it is to be PID 1"
     if invocation.script is None:
         return "a command line is always started anew"
     if sys.implementation.name != "cpython":

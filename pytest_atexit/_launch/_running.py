@@ -20,6 +20,7 @@ from pytest_atexit._errors import (
     WaitTimeout,
 )
 from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -178,6 +179,20 @@ class RunningProgram:
         check = (lambda: predicate(self)) if takes_argument(predicate) else predicate
         return self._until(check, timeout, name_of(predicate))
 
+    def during(self, name: str, timeout: float | None = None) -> Moment:
+        """Arm a moment: the handler of that name which begins next is held at its start while `with` its block runs.
+
+        Args:
+            name: of a handler of the program or of a process under it, whichever begins first.
+            timeout: seconds in which it must begin, from the start of the block; None for the configured ones.
+
+        Raises:
+            ProgramEnded: the program had ended.
+            PytestAtexitError: the handler had already begun, and no other one of that name is registered.
+        """
+        __tracebackhide__ = True
+        return Moment(self._run, self._until, name, timeout)
+
     def send_signal(self, signum: int | str) -> None:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
 
@@ -238,7 +253,7 @@ class RunningProgram:
             number = _number_of(signal)
             sent = time.monotonic()
             self.send_signal(number)
-            if not self._run.output.wait(grace):
+            if not self._run.await_end(grace):
                 self._run.grace = grace, number
                 self._run.kill_tree()
             self._run.grace_used = time.monotonic() - sent
@@ -251,8 +266,13 @@ class RunningProgram:
         else:
             self._run.caught.discard(signum)
 
-    def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
-        """Returns the first true value of `check`, which is asked again at each output and each PAUSE."""
+    def _until(
+        self, check: Callable[[], T | None], timeout: float | None, what: str, why: Callable[[], list[str]] = list
+    ) -> T:
+        """Returns the first true value of `check`, which is asked again at each output and each PAUSE.
+
+        If there is none, an error says what the test waited for, and in lines from `why` what there was instead.
+        """
         __tracebackhide__ = True
         limit = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
@@ -262,15 +282,16 @@ class RunningProgram:
             if value := check():
                 return value
             if ended:
-                self._raise(ProgramEnded, f"the program ended ({self._run.status}) while the test waited for {what}")
+                headline = f"the program ended ({self._run.status}) while the test waited for {what}"
+                self._raise(ProgramEnded, [headline, *why()])
             if (left := deadline - time.monotonic()) <= 0:
-                self._raise(WaitTimeout, f"the test waited {limit:g} s for {what}, in vain")
+                self._raise(WaitTimeout, [f"the test waited {limit:g} s for {what}, in vain", *why()])
             with changed:
                 changed.wait(min(left, PAUSE))
 
-    def _raise(self, error: type[ProgramEnded | WaitTimeout], headline: str) -> None:
+    def _raise(self, error: type[ProgramEnded | WaitTimeout], lines: list[str]) -> None:
         __tracebackhide__ = True
-        lines = [headline, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
+        lines = [*lines, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
         raise error("\n".join(lines))
 
     def _finished(self, allow_failures: bool) -> ExitResult:
@@ -315,7 +336,10 @@ class RunningProgram:
         alive = run.processes(run.lives())
         stacks = stacks_of(alive, run.output)
         records = [each.record for each in run.records()]
-        lines = explain_hang(records, stacks, {process.pid for process in alive})
+        inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
+        pids = {inside.get(process.pid, process.pid) for process in alive}
+        by_pid = {inside.get(pid, pid): threads for pid, threads in stacks.items()}
+        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(records, by_pid, pids)]
         run.overran = limit
         run.kill_tree()
         result = self._result = run.result()

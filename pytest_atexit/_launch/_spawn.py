@@ -12,28 +12,29 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._namespace import start_as_pid1
 from pytest_atexit._launch._popen import Child
 from pytest_atexit._launch._process import SignalMasks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_atexit._journal import Journal
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 CORE_LIMIT = threading.Lock()  # held while our own limit is lowered for a child
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
-def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> Child:
-    """Start a program in a session of its own, with that entry on PYTHONPATH.
+def spawn(invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> Child:
+    """Start a program in a session of its own, with that entry on PYTHONPATH and that value for the agent.
 
     Raises:
-        LaunchError: the system refused to start it.
+        LaunchError: the system refused to start it, or allows no PID namespace (`NamespaceRefused`).
     """
     with source_of_input(stdin) as source, as_from_a_shell() as reset:
         try:
-            return Child(
+            start = start_as_pid1 if invocation.as_pid1 else Child
+            return start(
                 invocation.argv,
                 stdin=source,
                 stdout=subprocess.PIPE,
@@ -49,11 +50,11 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
             raise LaunchError(msg) from error
 
 
-def environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+def environment(invocation: Invocation, journal: str, entry: Path) -> dict[str, str]:
     """Returns the whole environment of a program, with our own variables."""
     env = dict(invocation.env)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
-    env["PYTEST_ATEXIT_JOURNAL"] = journal.path
+    env["PYTEST_ATEXIT_JOURNAL"] = journal
     if invocation.import_paths:
         env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
     if invocation.ending:
