@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 PATIENCE = 30.0  # seconds for the server to start, or to answer
-MOST = 8  # servers: for many a kind of start it is better to start anew
+MOST = 8  # servers
 LONGEST = 500  # characters of a program's path
 LARGEST = 1 << 17  # bytes of a request
 PORTABLE = 2  # of marshal's versions: what all interpreters read
@@ -98,19 +98,31 @@ class ForkServers:
 
     def _server(self, kind: Kind, env: dict[str, str]) -> ForkServer:
         with self._lock:
-            if kind not in self._servers:
-                if len(self._servers) >= MOST:
-                    raise Unusable(f"there are {MOST} servers already, each for another kind of start")
+            server = self._servers.pop(kind, None)
+            if server is None:
+                self._make_room()
                 try:
-                    self._servers[kind] = ForkServer(kind, env, self._guardian)
+                    server = ForkServer(kind, env, self._guardian)
                 except OSError as error:
                     raise Unusable(f"no server could be started: {error}") from error
                 except Unusable as error:
-                    self._servers[kind] = error
-            server = self._servers[kind]
+                    server = error
+            self._servers[kind] = server  # the last one that was used is last
         if isinstance(server, Unusable):
             raise Unusable(str(server))
         return server
+
+    def _make_room(self) -> None:
+        """End the one that was not used for the longest time, if there are many."""
+        if len(self._servers) < MOST:
+            return
+        for kind, server in self._servers.items():
+            if isinstance(server, Unusable) or not server.children:
+                if isinstance(server, ForkServer):
+                    server.close()
+                del self._servers[kind]
+                return
+        raise Unusable(f"there are {MOST} servers already, each for another kind of start, and all have programs")
 
     def close(self) -> None:
         """End all of them."""
@@ -133,9 +145,14 @@ def _limits() -> tuple[tuple[int, int], ...]:
 
 
 class ForkServer:
-    """A prepared interpreter."""
+    """A prepared interpreter.
+
+    Attributes:
+        children: how many programs it has forked that are not reaped yet.
+    """
 
     def __init__(self, kind: Kind, env: dict[str, str], guardian: Guardian) -> None:
+        self.children = 0
         self._lock = threading.Lock()
         self._guardian = guardian
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -223,6 +240,7 @@ class ForkServer:
             if not isinstance(answer, int):
                 raise Unusable(str(answer))
             ours.pop_all()
+        self.children += 1
         return Forked(self, answer, *streams)
 
     @property
@@ -288,3 +306,4 @@ class Forked:
         """Reap it."""
         with suppress(ChildProcessError):
             self._server.ask(-self.pid)
+        self._server.children -= 1
