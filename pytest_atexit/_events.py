@@ -136,6 +136,15 @@ class LastCallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaped:
+    """The program was told how a child of its process ended; `returncode` as that of `Popen`."""
+
+    time: int
+    pid: int
+    returncode: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """From here on something could not be written down."""
 
@@ -157,6 +166,7 @@ Event: TypeAlias = (
     | Threw
     | LastCall
     | LastCallFailed
+    | Reaped
     | Lost
     | Unknown
 )

@@ -17,6 +17,7 @@ from pytest_atexit._events import (
     Lost,
     ProcessBegan,
     Raised,
+    Reaped,
     Registered,
     Started,
     Threw,
@@ -73,12 +74,18 @@ class Life:
     calls: list[Call] = field(default_factory=list)
     removals: list[Registration] = field(default_factory=list)
     last_calls: list[LastCall] = field(default_factory=list)
+    reaped: list[Reaped] = field(default_factory=list)
     lost: bool = False
     unborn: int = 0
     born: int = 0
     fork_module: str = ""
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether a handler was registered in this very process."""
+        return not all(registration.inherited for registration in self.registrations.values())
 
     @property
     def left_by(self) -> LastCall | None:
@@ -101,6 +108,8 @@ class Life:
                 self.last_calls.append(event)
             case LastCallFailed() if self.last_calls:
                 self.last_calls.pop()
+            case Reaped():
+                self.reaped.append(event)
             case Lost() | Forked(address=0):  # there was no room for the child to write
                 self.lost = True
             case _:

@@ -11,6 +11,7 @@ from sitecustomize import (
     Function,
     Stub,
     exec_builtin,
+    function_of,
     get_ident,
     getframe,
     has_room,
@@ -180,6 +181,19 @@ def register(call, function, args, kwargs):
         put(b"L\n")
     function(handler, *args, **kwargs)
     return handler
+
+
+def waiter(stub):
+    """What calls `os.waitpid` or the like, and notes how a child ended."""
+    function = function_of(stub)
+
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if result[0]:
+            put(b"W%x\t%x\t%x\n" % (result[0], result[1], monotonic_ns()))
+        return result
+
+    return call
 
 
 # ---- what is registered

@@ -40,6 +40,7 @@ PARTS = {
     "starting": None,
     "unregistering": None,
     "values": None,
+    "waiting": None,
 }
 
 FORMAT = 1
@@ -194,17 +195,31 @@ class Stub:
         return call_of(self) if name == "__call__" else getattr(function_of(self), name)
 
 
+class WaitingStub(Stub):
+    # Its call must be invisible while it lasts, and noted when it has returned: what is called is made each time.
+    __slots__ = ()
+
+    @property
+    def __call__(self):
+        try:
+            load("waiting")
+            return namespace["waiter"](self)
+        except Exception:  # no memory, no stack, an audit hook in C: how the child ended stays unknown
+            return function_of(self)
+
+
 names = {}  # of functions: where coverage has put some of its own, they have others
 slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__
 set_init = slots["__init__"].__set__
-Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
+for stub in Stub, WaitingStub:
+    stub.__name__, stub.__qualname__, stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
 
 
-def stub_of(function, call):
+def stub_of(function, call, cls=Stub):
     """A Stub that does this when it is called."""
-    stub = object.__new__(Stub)
+    stub = object.__new__(cls)
     set_function(stub, function)
     set_call(stub, call)
     return stub
@@ -217,6 +232,16 @@ def stand_in(module, name):
     stub = stub_of(function, Method(Stub, function))
     setattr(module, name, stub)
     return stub
+
+
+def stand_in_for_waits(os):
+    for name in ("wait", "waitpid", "waitid", "wait3", "wait4"):
+        function = getattr(os, name, None)
+        if type(function) is Builtin:
+            names[function] = name
+            stub = stub_of(function, function, WaitingStub)
+            setattr(os, name, stub)
+            setattr(posix(), name, stub)
 
 
 def create(spec):
@@ -294,6 +319,7 @@ def start(os):
         stub = stand_in(os, name)
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
+    stand_in_for_waits(os)
     _imp.create_builtin = create
     if "atexit" in modules:
         from registering import cover
