@@ -30,6 +30,7 @@ from sitecustomize import (
 )
 from unregistering import removed
 from values import dict_of, encoded, mro_of, type_name
+from waiting import LINES  # not used: `waiter` is overwritten below, and must not be put back
 
 
 def cell_of(value):

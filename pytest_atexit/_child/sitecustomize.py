@@ -195,17 +195,19 @@ class Stub:
         return call_of(self) if name == "__call__" else getattr(function_of(self), name)
 
 
+def waiting(stub):
+    """What is called, this time, by who calls `os.waitpid` or the like."""
+    try:
+        load("waiting")
+        return namespace["waiter"](stub)
+    except Exception:  # no memory, no stack, an audit hook in C: how the child ended stays unknown
+        return function_of(stub)
+
+
 class WaitingStub(Stub):
     # Its call must be invisible while it lasts, and noted when it has returned: what is called is made each time.
     __slots__ = ()
-
-    @property
-    def __call__(self):
-        try:
-            load("waiting")
-            return namespace["waiter"](self)
-        except Exception:  # no memory, no stack, an audit hook in C: how the child ended stays unknown
-            return function_of(self)
+    __call__ = property(waiting)
 
 
 names = {}  # of functions: where coverage has put some of its own, they have others

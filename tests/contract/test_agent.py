@@ -180,7 +180,7 @@ def test_no_module_is_imported_by_other_ways() -> None:
         for argument in call.args
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
-    assert made == {"_functools", "faulthandler", "itertools", "mmap"}
+    assert made == {"_functools", "faulthandler", "gc", "itertools", "mmap"}
     if sys.implementation.name == "cpython":  # PyPy has some of them in Python, and makes do without
         assert made - {"mmap"} <= {*sys.builtin_module_names}
 
