@@ -20,10 +20,20 @@ def in_start_order(lives: Iterable[Life]) -> list[Life]:
     agent, and of two at once the second may be faster. Their pids tell then, for Linux gives them out in order, from
     the beginning again when the highest one is reached.
     """
+    lives = sorted(lives, key=lambda life: life.born)
+    latest: dict[int, Life] = {}  # by pid
+    first: set[int] = set()  # identities of programs that are the first ones of their processes
+    for life in lives:
+        before = latest.setdefault(life.began.pid, life)
+        if before is life and life.parent is None:
+            first.add(id(life))
+        elif before.only_spawns and life.parent is None:
+            life.born = before.born
+        latest[life.began.pid] = life
     ordered: list[Life] = []
     for life in sorted(lives, key=lambda life: life.born):
         place = len(ordered)
-        if life.parent is None and not life.began.interpreter:
+        if id(life) in first:
             for other in reversed(ordered):
                 if life.born - other.born > STARTING or not _is_older(life.began.pid, other.began.pid):
                     break

@@ -20,7 +20,6 @@ from pytest_atexit._status import ExitStatus
 NANOSECONDS = 1e-9
 HELPERS = ("from multiprocessing.resource_tracker import", "from multiprocessing.forkserver import")
 WORKERS = ("--multiprocessing-fork", "from multiprocessing.spawn import")
-SPAWNING_MODULES = ("subprocess", "os")  # which fork in order to exec
 FORKING_MODULES = ("multiprocessing.popen_fork", "multiprocessing.forkserver", "billiard.popen_fork")
 
 
@@ -71,8 +70,8 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
     statuses = statuses_of(lives)
     seen: set[int] = set()
     for life, others in programs:
-        if life.fork_module in SPAWNING_MODULES and not life.calls and not life.has_own:
-            continue  # the moment between fork and exec: with `preexec_fn`, and in `os.spawnv` and the like
+        if life.only_spawns:
+            continue
         role = "main" if life is main else _role(life, life.began.pid in seen)
         seen.add(life.began.pid)
         recorded.append(_recorded(life, others, (role, statuses.get(id(life))), numbers, folders))

@@ -26,6 +26,8 @@ from pytest_atexit._events import (
 from pytest_atexit._handler import HandlerException
 from pytest_atexit._journal import Program
 
+SPAWNING_MODULES = ("os", "subprocess")  # which fork in order to exec
+
 
 @dataclass(slots=True)
 class Registration:
@@ -83,9 +85,10 @@ class Life:
     running: list[Call] = field(default_factory=list)
 
     @property
-    def has_own(self) -> bool:
-        """Whether a handler was registered in this very process."""
-        return not all(registration.inherited for registration in self.registrations.values())
+    def only_spawns(self) -> bool:
+        """Whether it is no more than the moment between fork and exec: with `preexec_fn`, or in `os.spawnv`."""
+        idle = not self.calls and all(registration.inherited for registration in self.registrations.values())
+        return idle and self.fork_module in SPAWNING_MODULES
 
     @property
     def left_by(self) -> LastCall | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_atexit import Ending, ExitResult, Handler
+from pytest_atexit import Ending, ExitResult, ExitStatus, Handler
 
 Recorded = Callable[..., ExitResult]
 Script = Callable[..., Path]
@@ -120,6 +120,7 @@ ROLES = {
     "subprocess": ("subprocess", "subprocess.run([sys.executable, '-c', CODE])"),
     "subprocess with preexec_fn": ("subprocess", "subprocess.run([sys.executable, '-c', CODE], preexec_fn=int)"),
     "shell": ("subprocess", "os.system(f'{sys.executable} -c \"{CODE}\"')"),
+    "spawnv": ("subprocess", "os.spawnv(os.P_WAIT, sys.executable, [sys.executable, '-c', CODE])"),
     "posix_spawn": (
         "subprocess",
         "os.waitpid(os.posix_spawn(sys.executable, [sys.executable, '-c', CODE], os.environ), 0)",
@@ -186,3 +187,131 @@ def test_children_without_the_agent_are_missing(recorded: Recorded) -> None:
         subprocess.run(["true"])
         """)
     assert (result.children, result.ran) == ([], ["print"])
+
+
+# ---- how they ended
+
+ENDS = """
+import asyncio, atexit, os, signal, subprocess, sys, threading, time
+CODE = "import atexit, os, sys; atexit.register(len, ''); code = int(sys.argv[1]); code < 0 and os.kill(os.getpid(), -code); sys.exit(code)"
+def handler(): pass
+def say(pid, code):
+    os.write(1, b"%d %d\\n" % (pid, code))
+def forked(code):
+    pid = os.fork()
+    if not pid:
+        if code < 0:
+            os.kill(os.getpid(), -code)
+        sys.exit(code)
+    return pid
+def told(waited):
+    say(waited[0], os.waitstatus_to_exitcode(waited[1]))
+def popen(code):
+    return subprocess.Popen([sys.executable, "-c", CODE, str(code)])
+def wait(process):
+    process.wait()
+    say(process.pid, process.returncode)
+async def run():
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CODE, "9")
+    say(process.pid, await process.wait())
+atexit.register(handler)
+told(os.waitpid(forked(1), 0))
+for code in 2, -9:
+    forked(code)
+    told(os.wait())
+forked(3)
+told(os.wait3(0))
+told(os.wait4(forked(4), 0))
+if hasattr(os, "waitid"):
+    for options in os.WEXITED, os.WEXITED | os.WNOWAIT:
+        for code in 5, -15:
+            result = os.waitid(os.P_PID, forked(code), options)
+            say(result.si_pid, result.si_status if result.si_code == os.CLD_EXITED else -result.si_status)
+stopped = os.fork()
+if not stopped:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(6)
+os.waitpid(stopped, os.WUNTRACED)
+os.kill(stopped, signal.SIGCONT)
+told(os.waitpid(stopped, 0))
+if hasattr(os, "posix_spawn"):
+    told(os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", CODE, "7"], os.environ), 0))
+polled = popen(8)
+while polled.poll() is None:
+    time.sleep(0.001)
+say(polled.pid, polled.returncode)
+asyncio.run(run())
+threads = [threading.Thread(target=wait, args=[popen(code)]) for code in (10, -6, 11)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_status_is_what_the_parent_was_told(recorded: Recorded) -> None:
+    """Whoever waits for its child, and however, tells how that ended."""
+    result = recorded(ENDS)
+    told = {int(pid): int(code) for pid, code in map(str.split, result.stdout.splitlines())}
+    assert len(told) >= 11
+    assert {child.pid: child.status and child.status.returncode for child in result.children} == told
+    assert result.ran == ["handler"]
+
+
+def test_status_of_a_worker_is_its_exitcode(recorded: Recorded) -> None:
+    """Multiprocessing waits itself; a forkserver does it in the place of the program."""
+    for method in "fork", "spawn", "forkserver":
+        result = recorded(WORKERS, method, env={"TMPDIR": "/tmp"})
+        workers = {child.pid: child.status for child in result.children if child.role == "multiprocessing"}
+        told = {
+            int(pid): ExitStatus.from_returncode(int(code)) for pid, code in map(str.split, result.stdout.splitlines())
+        }
+        assert len(told) == 3 and workers == told, method
+
+
+WORKERS = """
+import multiprocessing, os, signal, sys
+def work(code):
+    code < 0 and os.kill(os.getpid(), -code)
+    sys.exit(code)
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    for code in 0, 3, -9:
+        process = context.Process(target=work, args=[code])
+        process.start()
+        process.join()
+        print(process.pid, process.exitcode, flush=True)
+"""
+
+
+def test_status_of_a_process_is_that_of_each_program_in_it(recorded: Recorded) -> None:
+    """An exec doesn't end a process: what it ends with in the end counts for all that it was."""
+    result = recorded("""
+        import os, sys
+        exits = [sys.executable, "-c", "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'import sys; sys.exit(7)'])"]
+        if not os.fork():
+            os.execv(sys.executable, exits)
+        os.wait()
+        os.execv(sys.executable, exits)
+        """)
+    assert [(child.role, child.status.code, child.pid == result.pid) for child in result.children] == [
+        ("fork", 7, False), ("exec", 7, False), ("exec", 7, False), ("exec", 7, True), ("exec", 7, True),
+    ]  # fmt: skip
+    assert result.status.code == 7
+
+
+def test_status_that_nobody_was_told_is_none(recorded: Recorded) -> None:
+    """A daemon, a child that nobody waits for, and one whose parent isn't recorded ended somehow."""
+    result = recorded("""
+        import os, subprocess, sys
+        if not os.fork():  # nobody waits for it
+            sys.exit(1)
+        middle = os.fork()
+        if not middle:
+            if os.fork():
+                os._exit(2)
+            sys.exit(3)  # its parent is gone
+        os.waitpid(middle, 0)
+        subprocess.run(["sh", "-c", f"{sys.executable} -c 'import sys; sys.exit(4)'; true"])
+        """)
+    assert [(child.role, child.status) for child in result.children] == [
+        ("fork", None), ("fork", ExitStatus(code=2)), ("fork", None), ("subprocess", None),
+    ]  # fmt: skip
