@@ -6,7 +6,7 @@ which was made for this one call and dies when it has returned. The callback of 
 is in the dict, and empties that: all in C, so that neither a thread nor a signal comes between.
 """
 
-from sitecustomize import Builtin, Method, function_of, has_room, monotonic_ns, names, ref, target
+from sitecustomize import Builtin, Method, function_of, has_room, monotonic_ns, names, ref, sys, target
 from values import built_in
 
 # Lines but for their last field, made of what these functions return; "%.0a" stands for what isn't needed.
@@ -17,18 +17,25 @@ LINES = {
     "wait4": b"W%x\t%x\t%.0a",
     "waitid": b"I%x\t%.0a%.0a%x\t%x\t",
 }
-callers = {}  # by function: what calls it, and the dict in which that keeps results
+
+
+def cached(function):
+    """What calls a function, and the dict in which that keeps results: looked for before audit hooks are added."""
+    caching = built_in("_functools")._lru_cache_wrapper(function, None, False, None)
+    (kept,) = [found for found in built_in("gc").get_referents(caching) if type(found) is dict]
+    return caching, kept
+
+
+if sys.implementation.name == "cpython":
+    callers = {function: cached(function) for function, name in names.items() if name in LINES}
+    chain_iterables, partial = built_in("itertools").chain.from_iterable, built_in("_functools").partial
 
 
 def waiter(stub):
     """A callable for one call of the function."""
     function = function_of(stub)
-    if function not in callers:
-        caller = built_in("_functools")._lru_cache_wrapper(function, None, False, None)
-        (kept,) = [found for found in built_in("gc").get_referents(caller) if type(found) is dict]
-        callers[function] = caller, kept
-    caller, kept = callers[function]
-    call = built_in("_functools").partial(caller)
+    caching, kept = callers[function]
+    call = partial(caching)
     if has_room(0):
         call.noted = ref(call, Method(next, noting(LINES[names[function]], kept)))
     return call
@@ -36,8 +43,8 @@ def waiter(stub):
 
 def noting(line, kept):
     """An iterator without items: to draw one writes down what is kept, if a child has changed, and forgets it."""
-    chain, later = built_in("itertools").chain, Builtin.__call__
-    changed = filter(any, filter(None, chain.from_iterable(map(later, (kept.values,)))))
+    later = Builtin.__call__
+    changed = filter(any, filter(None, chain_iterables(map(later, (kept.values,)))))
     lines = map(b"%b%x\n".__mod__, zip(map(line.__mod__, changed), iter(monotonic_ns, None)))
     written = map(later, iter(Method(target.__getitem__, 0), None), lines)
-    return filter(().__contains__, chain(written, map(later, (kept.clear,))))
+    return filter(().__contains__, chain_iterables((written, map(later, (kept.clear,)))))
