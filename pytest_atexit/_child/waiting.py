@@ -27,7 +27,10 @@ def cached(function):
 
 
 if sys.implementation.name == "cpython":
-    callers = {function: cached(function) for function, name in names.items() if name in LINES}
+    callers = {}
+    for awaiting in names:  # no comprehension, which would not see what this part defines before all of it is there
+        if names[awaiting] in LINES:
+            callers[awaiting] = cached(awaiting)
     chain_iterables, partial = built_in("itertools").chain.from_iterable, built_in("_functools").partial
 
 
