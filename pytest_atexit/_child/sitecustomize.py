@@ -204,10 +204,10 @@ def waiting(stub):
         return function_of(stub)
 
 
-class WaitingStub(Stub):
-    # Its call must be invisible while it lasts, and noted when it has returned: what is called is made each time.
-    __slots__ = ()
-    __call__ = property(waiting)
+# Such a call must be invisible while it lasts, and noted when it has returned: what is called is made each time.
+WaitingStub = type(
+    Builtin.__name__, (Stub,), {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
+)
 
 
 names = {}  # of functions: where coverage has put some of its own, they have others
@@ -215,8 +215,7 @@ slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__
 set_init = slots["__init__"].__set__
-for stub in Stub, WaitingStub:
-    stub.__name__, stub.__qualname__, stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
+Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
 
 
 def stub_of(function, call, cls=Stub):
