@@ -27,6 +27,7 @@ from pytest_atexit._events import (
     Lost,
     ProcessBegan,
     Raised,
+    Reaped,
     Registered,
     Started,
     Threw,
@@ -357,6 +358,20 @@ def _last_call(line: str, program: Program) -> LastCall:
     )
 
 
+def _waited(line: str, _: Program) -> Reaped | None:
+    pid, status, time = (int(field, 16) for field in line[1:].split("\t"))
+    if not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+        return None  # it was stopped, or goes on
+    return Reaped(time, pid, os.waitstatus_to_exitcode(status))
+
+
+def _waited_by_id(line: str, _: Program) -> Reaped | None:
+    pid, status, code, time = (int(field, 16) for field in line[1:].split("\t"))
+    if code not in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+        return None
+    return Reaped(time, pid, status if code == os.CLD_EXITED else -status)
+
+
 DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "P": _process,
     "N": _string,
@@ -371,6 +386,8 @@ DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "I": _ignored,
     "X": _last_call,
     "V": lambda _, __: LastCallFailed(),
+    "W": _waited,
+    "Y": _waited_by_id,
     "L": lambda _, __: Lost(),
     "G": _goes_on,
     "M": lambda _, __: None,

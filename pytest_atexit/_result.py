@@ -75,6 +75,7 @@ class ProcessRecord(Assertions):
         argv: the whole command line, the interpreter first; empty where it was forked.
         role: main, fork, subprocess, exec, multiprocessing or helper.
         unrecorded: how many handlers were registered before the agent was there.
+        status: how its process ended, if the process that started it was recorded too and was told; else None.
         lost: something could not be written down, so lists may lack entries.
     """
 
@@ -83,6 +84,7 @@ class ProcessRecord(Assertions):
     parent_pid: int
     argv: list[str]
     role: str
+    status: ExitStatus | None = None
     unrecorded: int = 0
     lost: bool = False
 
@@ -147,7 +149,7 @@ class ExitResult(ProcessRecord):
     """How a program ended: the record of its main process, and of those below it.
 
     Attributes:
-        status: exit code or signal.
+        status: exit code or signal; never None.
         ending: what really happened, as far as status and record tell, else None.
         reason: one sentence on why handlers were skipped, "unknown" where it would be a guess, None where none were.
         stdout_bytes: all that was written to it.

@@ -13,6 +13,7 @@ from sitecustomize import (
     Function,
     Stub,
     exec_builtin,
+    function_of,
     get_ident,
     getframe,
     has_room,
@@ -32,6 +33,7 @@ from sitecustomize import (
 )
 from unregistering import removed
 from values import dict_of, encoded, mro_of, type_name
+from waiting import LINES  # not used: `waiter` is overwritten below, and must not be put back
 
 
 def cell_of(value):
@@ -208,6 +210,19 @@ def register(call, function, args, kwargs):
         put(b"L\n")
     function(handler, *args, **kwargs)
     return handler
+
+
+def waiter(stub):
+    """What calls `os.waitpid` or the like, and notes how a child ended."""
+    function = function_of(stub)
+
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if result[0]:
+            put(b"W%x\t%x\t%x\n" % (result[0], result[1], monotonic_ns()))
+        return result
+
+    return call
 
 
 # ---- what is registered

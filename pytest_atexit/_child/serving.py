@@ -6,7 +6,7 @@ with no frame of ours above it. docs/launchers.md has the whole of it.
 
 from _codecs import utf_8_encode, utf_32_le_encode
 
-from sitecustomize import extension, getframe, loads, modules, sys
+from sitecustomize import extension, function_of, loads, modules, sys
 from values import built_in
 
 LARGEST = 1 << 18  # of a request, in bytes
@@ -15,7 +15,10 @@ DONE = -1
 
 def serve(os, environ):
     """Fork whenever we are asked to. Returns in the children only, with the path of the journal of each."""
+    had = "_socket" in modules
     _socket = extension("_socket")
+    if not had:  # up to 3.11 it shows itself
+        modules.pop("_socket", None)
     line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
     room = _socket.CMSG_SPACE(12)
     try:
@@ -65,9 +68,11 @@ def failure(error):
 
 def ended(os, request):
     """How a child has ended, which is waited for; it stays to be asked again, until the negative number reaps it."""
+    wait = function_of(os.waitid)  # ours would put that into the record of the next child
     if request < 0:
-        return os.waitpid(-request, 0)[1]
-    told = os.waitid(os.P_PID, request, os.WEXITED | os.WNOWAIT)
+        wait(os.P_PID, -request, os.WEXITED)
+        return 0
+    told = wait(os.P_PID, request, os.WEXITED | os.WNOWAIT)
     return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
 
 

@@ -281,9 +281,9 @@ class Run:
         return self._tree.find(self._recorded(lives))
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
-        main, others = records[0], [each.record for each in records[1:]]
-        call = main.life.left_by
-        status = self.status
+        main, call, status = records[0], records[0].life.left_by, self.status
+        others = [each.record for each in records[1:]]
+        others = [replace(each, status=status) if each.pid == self.pid else each for each in others]
         assert self.output.ended is not None
         stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
@@ -303,8 +303,7 @@ class Run:
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(
-            **vars(main.record),
-            status=status,
+            **{**vars(main.record), "status": status},
             ending=ending_of(evidence),
             reason=reason_of(evidence),
             stdout_bytes=stdout,
