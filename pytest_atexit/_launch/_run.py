@@ -48,6 +48,7 @@ class Run:
         grace: seconds and signal after which it was killed, if it was.
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
+        hung: what its main process hung in then, in words.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Run:
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
         self.overran: float | None = None
+        self.hung = ""
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
@@ -136,10 +138,10 @@ class Run:
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
-        return records_of(found, self.pid if self.invocation.is_python else None, self._folders)
+        return records_of(found, self.pid if self.invocation.is_python else None, self.folders)
 
     @property
-    def _folders(self) -> list[str]:
+    def folders(self) -> list[str]:
         """Paths below these are shown relative to them."""
         return [str(self.invocation.folder), self.invocation.cwd]
 
@@ -167,7 +169,7 @@ class Run:
         deadline = time.monotonic() + seconds
         while True:
             lives = self.lives()
-            living = self._living(lives)
+            living = self.living(lives)
             alive = living.intersection(self._recorded(lives))
             more = self._may_get_more(lives, living)
             # What is written in the journal by now tells whether the last ones have left anybody while we looked.
@@ -194,7 +196,7 @@ class Run:
             return self._final
         lives = self.lives() if living is None else self._lives
         records = self.records(lives)
-        left = sorted(process.pid for process in (self._living(lives) if living is None else living))
+        left = sorted(process.pid for process in (self.living(lives) if living is None else living))
         if not records or (self.invocation.is_python and records[0].record.pid != self.pid):
             return None
         result = self._result(records, left)
@@ -236,7 +238,7 @@ class Run:
         self.output.close()
         self._journal.close()
 
-    def _living(self, lives: list[Life]) -> set[Process]:
+    def living(self, lives: list[Life]) -> set[Process]:
         """What lives of the program, wherever it went."""
         return self._tree.find(self._recorded(lives))
 
@@ -252,7 +254,7 @@ class Run:
             handlers=main.registrations,
             called=main.exit_calls,
             uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_call=replace(call, file=shown_path(call.file, self._folders)) if call else None,
+            last_call=replace(call, file=shown_path(call.file, self.folders)) if call else None,
             stderr=stderr.decode("utf-8", "replace"),
             became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),

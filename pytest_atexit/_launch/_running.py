@@ -19,7 +19,7 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -312,15 +312,17 @@ class RunningProgram:
         self._judged = True
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
-        alive = run.processes(run.lives())
-        stacks = stacks_of(alive, run.output)
-        records = [each.record for each in run.records()]
-        lines = explain_hang(records, stacks, {process.pid for process in alive})
+        lives = run.lives()
+        stacks = stacks_of(run.processes(lives), run.output)
+        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders)
+        lines = explain_hang(hung)
         run.overran = limit
+        run.hung = next((process.statement() for process in hung if process.recorded.record.pid == run.pid), "")
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"
-        raise ProgramTimeout("\n".join([headline, *lines]), result)
+        more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
+        raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.
 
