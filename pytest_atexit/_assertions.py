@@ -16,7 +16,8 @@ from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
     from pytest_atexit._handler import Handler
-    from pytest_atexit._result import ExitResult, ProcessRecord
+    from pytest_atexit._result import ProcessRecord
+    from pytest_atexit._status import ExitStatus
 
 
 class Assertions:
@@ -187,16 +188,16 @@ class Assertions:
 
     def _check_ending(self, wanted: Ending | str) -> None:
         __tracebackhide__ = True
-        if not hasattr(self, "ending"):
+        record = self._record
+        status: ExitStatus | None = getattr(record, "status", None)
+        if record.ending is None and status is None:
             self._fail("how this process ended is not known", [str(wanted)], [])
-        result = cast("ExitResult", self)
-        actual: Ending | str | None = result.ending
-        if not isinstance(wanted, Ending) and result.status.signal:
-            actual = signal_name(result.status.signal)
+        actual: Ending | str | None = record.ending
+        if not isinstance(wanted, Ending) and status and status.signal:
+            actual = signal_name(status.signal)
         if actual != wanted:
-            self._fail(
-                f"the program did not end by {wanted}", [str(wanted)], [f"{actual or 'unknown'} ({result.status})"]
-            )
+            ended = f"{actual or 'unknown'} ({status})" if status else str(actual)
+            self._fail(f"the program did not end by {wanted}", [str(wanted)], [ended])
 
     def _fail(self, headline: str, expected: Iterable[str], actual: Iterable[str]) -> NoReturn:
         __tracebackhide__ = True

@@ -30,6 +30,29 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+KINDS = {  # on the timeline, and what a message calls them
+    "atexit": "handler",
+    "threading": "threading callback",
+    "finalize": "finalizer",
+    "multiprocessing": "multiprocessing finalizer",
+}
+
+
+def was_running(handler: Handler) -> str:
+    """Returns "the handler close was running"."""
+    if handler.kind == "thread":
+        return f"the interpreter waited for thread {handler.name}"
+    return f"the {KINDS.get(handler.kind, handler.kind)} {handler.name} was running"
+
+
+def did_not_end(handler: Handler) -> str:
+    """Returns "the handler close() did not return; it was registered at app.py:12"."""
+    if handler.kind == "thread":
+        return f"thread {handler.name} did not end{f'; it was started at {handler.where}' if handler.where else ''}"
+    noun = KINDS.get(handler.kind, handler.kind)
+    return f"the {noun} {handler} did not return; it was registered at {handler.where}"
+
+
 def exit_duration(record: ProcessRecord) -> float | None:
     """Returns the seconds of exit-time work: to the process's end, where that is known, else to the last handler's."""
     if hasattr(record, "exit_duration"):
@@ -57,18 +80,16 @@ def story(record: ProcessRecord) -> list[str]:
     """Returns status, reason and exit timeline of a process, and of those below it that had handlers."""
     lines = []
     if status := getattr(record, "status", None):
-        ending = getattr(record, "ending", None)
-        lines.append(
-            f"status: {status}" + (f" (ended by {ending})" if ending and str(ending) not in str(status) else "")
-        )
-    if reason := getattr(record, "reason", None):
-        lines.append(f"reason: {reason}")
+        ending = str(record.ending or "")
+        lines.append(f"status: {status}{f' (ended by {ending})' if ending and ending not in str(status) else ''}")
+    if record.reason:
+        lines.append(f"reason: {record.reason}")
     lines += timeline(record)
     if record.unrecorded:
         lines.append(f"  ({plural(record.unrecorded, 'handler')} registered before the agent: not recorded)")
     for child in getattr(record, "children", ()):
         if child.handlers:
-            lines += ["", *timeline(child)]
+            lines += ["", *timeline(child), *([f"  reason: {child.reason}"] if child.reason else [])]
     return lines
 
 
@@ -76,7 +97,7 @@ def timeline(record: ProcessRecord) -> list[str]:
     """Returns the exit timeline: what was called, in order, then what was not."""
     title = f"exit timeline of process {record.pid} ({record.role})"
     rest = [handler for handler in record.handlers if handler.state in ("skipped", "unregistered")]
-    rows = [_row(handler) for handler in (*record.timeline, *rest)]
+    rows = [_row(handler, still_running=record.still_running) for handler in (*record.timeline, *rest)]
     if not rows:
         return [f"{title}: no handler was registered"]
     shown = rows[:SHOWN_HANDLERS]
@@ -88,14 +109,15 @@ def timeline(record: ProcessRecord) -> list[str]:
     return [f"{title}:", *lines, *more, *(f"    {line}" for line in _exceptions(record))]
 
 
-def _row(handler: Handler) -> tuple[str, str, str, str, str]:
+def _row(handler: Handler, *, still_running: bool) -> tuple[str, str, str, str, str]:
+    state = {"skipped": "registered", "unfinished": "running"}.get(handler.state, "") if still_running else ""
     called = handler.state not in ("skipped", "unregistered")
     when = f"{handler.started:.3f} s" if called and handler.started is not None else ""
     took = f"{handler.duration * 1000:.1f} ms" if called and handler.duration is not None else ""
     notes = [f"registered at {handler.where}"]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
-    return when, handler.state, _cut(str(handler)), took, ", ".join(notes)
+    return when, state or handler.state, _cut(str(handler)), took, ", ".join(notes)
 
 
 def _cut(text: str) -> str:

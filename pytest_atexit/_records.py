@@ -42,6 +42,12 @@ class Recorded:
         """The folder of its standard library, as the interpreter from which it was forked has told."""
         return _first(self.life).began.stdlib
 
+    @property
+    def python(self) -> tuple[int, ...]:
+        """Major and minor version of its interpreter, likewise."""
+        version = _first(self.life).began.python.rpartition(" ")[2]
+        return tuple(map(int, version.split(".")[:2]))
+
 
 def _first(life: Life) -> Life:
     """The program from which it came by forks."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_atexit._explain import listed
+from pytest_atexit._explain import did_not_end, listed
 from pytest_atexit._launch._process import Process, contents
 from pytest_atexit._launch._stacks import Thread
 from pytest_atexit._launch._waits import EXIT_WORK, StackFrame, Wait, library_call, wait_of
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 SHOWN = 100  # characters of a command line
 MAIN_CODE = ("<module>", "_run_module_as_main", "entry_point")  # outermost functions before the end; the last: PyPy's
-KINDS = {  # on the timeline, and what a message calls them
-    "atexit": "handler",
-    "threading": "threading callback",
-    "finalize": "finalizer",
-    "multiprocessing": "multiprocessing finalizer",
-}
 
 
 @dataclass
@@ -77,9 +71,7 @@ class Hung:
             names = listed(f"thread {h.name}" + (f", started at {h.where}" if h.where else "") for h in threads)
             return f"the program is over, but the interpreter waits for {names}"
         if self.unfinished:
-            handler = self.unfinished[-1]
-            noun = KINDS.get(handler.kind, handler.kind)
-            return f"the {noun} {handler} did not return; it was registered at {handler.where}"
+            return did_not_end(self.unfinished[-1])
         if self.main is None:
             return "it did not end"
         subject = "the program" if self.recorded.record.role == "main" else "it"

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
+from pytest_atexit._launch._evidence import evidence_of, explained
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._launch._tree import Tree
-from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
-from pytest_atexit._why import Evidence, ending_of, reason_of
+from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
     from pytest_atexit._launch._agent import Agent
@@ -243,31 +243,27 @@ class Run:
         return self._tree.find(self._recorded(lives))
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
-        main, others = records[0], [each.record for each in records[1:]]
-        call = main.life.left_by
+        main = records[0]
+        others = explained(records[1:], left, self.folders)
         status = self.status
         assert self.output.ended is not None
         stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
-        evidence = Evidence(
+        became = any(record.pid == main.record.pid and record.role == "exec" for record in others)
+        evidence = replace(
+            evidence_of(main, self.folders, became=became),
             status=status,
-            handlers=main.registrations,
-            called=main.exit_calls,
-            uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_call=replace(call, file=shown_path(call.file, self.folders)) if call else None,
             stderr=stderr.decode("utf-8", "replace"),
-            became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
             grace=self.grace if killed else None,
             overran=self.overran,
+            hung=self.hung,
             is_foreign=main.record.pid != self.pid,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(
-            **vars(main.record),
+            **vars(replace(main.record, ending=ending_of(evidence), reason=reason_of(evidence))),
             status=status,
-            ending=ending_of(evidence),
-            reason=reason_of(evidence),
             stdout_bytes=stdout,
             stderr_bytes=stderr,
             duration=(self.output.ended - self.began) * NANOSECONDS,
