@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_atexit._messages import explained_in
+
 if TYPE_CHECKING:
     from pytest_atexit._handler import Handler
     from pytest_atexit._result import ExitResult, ProcessRecord
@@ -90,7 +92,26 @@ def story(record: ProcessRecord) -> list[str]:
     for child in getattr(record, "children", ()):
         if child.handlers:
             lines += ["", *timeline(child), *([f"  reason: {child.reason}"] if child.reason else [])]
-    return lines
+    return lines + rules([record, *getattr(record, "children", ())], getattr(record, "stderr", ""))
+
+
+def rules(records: Iterable[ProcessRecord], stderr: str = "") -> list[str]:
+    """Returns a line for each message of Python's shutdown: whose it is, and the rule behind it.
+
+    Args:
+        records: processes whose handlers may have raised.
+        stderr: what they wrote.
+    """
+    lines: dict[str, None] = {}
+    told: set[str] = set()
+    for record in records:
+        for handler in record.timeline if record.told.raised else ():
+            for found in explained_in(handler.exception.traceback) if handler.exception else ():
+                whose = f"the handler {handler.name}, registered at {handler.where}: "
+                lines[str(found._replace(whose=whose))] = None
+                told.add(found.message)
+    lines.update({str(found): None for found in explained_in(stderr) if found.message not in told})
+    return [f"why {line}" for line in lines]
 
 
 def timeline(record: ProcessRecord) -> list[str]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_atexit._records import Recorded
 
 SHOWN = 100  # characters of a command line
-MAIN_CODE = ("<module>", "_run_module_as_main", "entry_point")  # outermost functions before the end; the last: PyPy's
+WORKER = "multiprocessing/process.py:_bootstrap"  # calls what a forked worker does, on top of its parent's stack
+MAIN_CODE = ("<module>", "_run_module_as_main", "entry_point", "run")  # outermost functions: PyPy's, and a worker's
 
 
 @dataclass
@@ -55,9 +56,16 @@ class Hung:
         return next((thread for thread in self.threads or [] if thread.is_main and thread.frames), None)
 
     @cached_property
+    def frames(self) -> tuple[StackFrame, ...]:
+        """Those of its main thread that are its own: a forked worker has its parent's below."""
+        frames = self.main.frames if self.main else ()
+        ends = [index for index, frame in enumerate(frames) if library_call(frame, self.recorded.stdlib) == WORKER]
+        return frames[: ends[0]] if ends else frames
+
+    @cached_property
     def wait(self) -> Wait | None:
         """What its main thread waits for, as far as the standard library tells."""
-        return wait_of(self.main.frames, self.recorded.stdlib) if self.main else None
+        return wait_of(self.frames, self.recorded.stdlib)
 
     @property
     def waits_for_children(self) -> bool:
@@ -75,19 +83,20 @@ class Hung:
         if self.main is None:
             return "it did not end"
         subject = "the program" if self.recorded.record.role == "main" else "it"
-        if not self._is_over(self.main):
-            return f"{subject} was still running: its main thread was in {self._place(self.main)}"
-        if self.wait:
+        place = self._place(self.main, self.frames)
+        if not self._is_over():
+            return f"{subject} was still running: its main thread was in {place}"
+        if self.wait and not any(map(self._is_own, self.frames)):
             return f"{subject} is over, but the interpreter waits for {self._waited_for(self.wait)}"
-        return f"{subject} is over, but its main thread was in {self._place(self.main)}"
+        return f"{subject} is over, but its main thread was in {place}"
 
     def details(self) -> list[str]:
         """Returns what is known beyond the statement: where the handler was, and what that waits for."""
         if self.main is None or ("the interpreter waits for" in (said := self.statement()) and not self.unfinished):
             return []
         lines = []
-        if "its main thread was in" not in said and any(self._is_own(frame) for frame in self.main.frames):
-            lines.append(f"it was in {self._place(self.main)}")
+        if "its main thread was in" not in said and any(map(self._is_own, self.frames)):
+            lines.append(f"it was in {self._place(self.main, self.frames)}")
         return lines + ([f"it waits for {self._waited_for(self.wait)}"] if self.wait else [])
 
     def stacks(self) -> list[str]:
@@ -108,27 +117,29 @@ class Hung:
         wait = wait_of(thread.frames, self.recorded.stdlib) if thread else None
         return bool(wait and wait.by == "threads")
 
-    def _is_over(self, main: Thread) -> bool:
+    def _is_over(self) -> bool:
         """Whether its main code has ended: a stack that doesn't begin in it is that of the interpreter's exit."""
-        calls = [library_call(frame, self.recorded.stdlib) for frame in main.frames]
-        return any(call in EXIT_WORK for call in calls) or (main.is_whole and main.frames[-1][2] not in MAIN_CODE)
+        if any(library_call(frame, self.recorded.stdlib) in EXIT_WORK for frame in self.frames):
+            return True
+        is_whole = self.main is not None and self.main.is_whole
+        return is_whole and bool(self.frames) and self.frames[-1][2] not in MAIN_CODE
 
     def _is_own(self, frame: StackFrame) -> bool:
         return library_call(frame, self.recorded.stdlib) is None
 
     def _waited_for(self, wait: Wait) -> str:
         known = {
-            "threads": [f"{thread.title} in {self._place(thread)}" for thread in self._others if thread.frames],
+            "threads": [f"{t.title} in {self._place(t, t.frames)}" for t in self._others if t.frames],
             "children": self.children,
         }
         names = known.get(wait.by, [])
         return wait.what + (f": {'one or more of ' if len(names) > 1 else ''}{listed(names)}" if names else "")
 
-    def _place(self, thread: Thread) -> str:
+    def _place(self, thread: Thread, frames: tuple[StackFrame, ...]) -> str:
         """Where a thread is in the program's code, or else the function that it was started with."""
-        own = [frame for frame in thread.frames if self._is_own(frame)]
-        started = [frame for frame in thread.frames if not frame[0].endswith("threading.py")]
-        file, line, name = own[0] if own else (started or thread.frames)[-1]
+        own = [frame for frame in frames if self._is_own(frame)]
+        started = [frame for frame in frames if not frame[0].endswith("threading.py")]
+        file, line, name = (own or (frames if thread.is_main else started[-1:]) or thread.frames)[0]
         source = thread.source(file, line)
         folders = [*self.folders, os.path.dirname(self.recorded.stdlib)]
         return f"{name} ({shown_path(file, folders)}:{line}){f': {source}' if source else ''}"

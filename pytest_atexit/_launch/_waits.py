@@ -71,6 +71,7 @@ WAITS = (
     Wait("logging/__init__.py:_acquireLock", "the lock of the logging module", "threads"),
     Wait(SHUTDOWN, "a thread that is no daemon to end", "threads"),
     Wait("threading.py:join", "a thread to end", "threads"),
+    Wait("threading.py:start", "a new thread to begin"),
     Wait("threading.py:acquire", "a semaphore or lock of threading"),
     Wait("threading.py:wait", "a threading.Event to be set or a Condition to be notified"),
 )
@@ -95,7 +96,7 @@ def wait_of(frames: Sequence[StackFrame], stdlib: str) -> Wait | None:
 def library_call(frame: StackFrame, stdlib: str) -> str | None:
     """Returns "FILE:FUNCTION" if it is the standard library's, else None."""
     file, _, function = frame
-    if file.startswith("<builtin>"):  # PyPy's
+    if file.startswith(("<frozen ", "<builtin>")):  # CPython's runpy, say, and what PyPy has in Python
         return f"{file}:{function}"
     if not stdlib or not file.startswith(stdlib + os.sep) or f"{os.sep}site-packages{os.sep}" in file:
         return None
