@@ -182,8 +182,13 @@ class Assertions:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
+                others = [child for child in getattr(self, "children", ()) if name in child.registered]
+                if others:
+                    where = _explain.listed(f"process {child.pid} ({child.role})" for child in others)
+                    hint = f" In {where} one was: see result.children."
                 raise UnknownHandler(
-                    f"no handler named {name!r} was ever registered.{hint}\n{_explain.known(self._record)}"
+                    f"no handler named {name!r} was ever registered{' in this process' if others else ''}.{hint}\n"
+                    f"{_explain.known(self._record)}"
                 )
 
     def _check_ending(self, wanted: Ending | str) -> None:

@@ -84,6 +84,8 @@ class Hung:
             return "it did not end"
         subject = "the program" if self.recorded.record.role == "main" else "it"
         place = self._place(self.main, self.frames)
+        if not self.main.is_whole and not self._is_over():
+            return f"it did not end: its main thread was in {place}"
         if not self._is_over():
             return f"{subject} was still running: its main thread was in {place}"
         if self.wait and not any(map(self._is_own, self.frames)):

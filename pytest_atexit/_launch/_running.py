@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -19,6 +20,7 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
+from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
@@ -126,8 +128,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it was not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: that is no port.
         """
         __tracebackhide__ = True
+        check_port(port)
         self._until(lambda: accepts(host, port), timeout, f"port {port} of {host}")
 
     def wait_for_url(self, url: str, status: int = 200, timeout: float | None = None) -> None:
@@ -163,7 +167,7 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        number = _number_of(signum)
+        number = number_of(signum)
         what = f"a signal handler for {signal_name(number)}"
         self._until(lambda: SignalMasks.of(self.pid).catches(number), timeout, what)
 
@@ -184,7 +188,7 @@ class RunningProgram:
         Raises:
             ValueError: there is no signal of that name.
         """
-        number = _number_of(signum)
+        number = number_of(signum)
         self._note_disposition(number)
         self._run.signal(number)
 
@@ -232,10 +236,11 @@ class RunningProgram:
         Raises:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            ValueError: there is no such signal, or a bare number looks like a grace.
         """
         __tracebackhide__ = True
+        number = ending_signal(signal)
         if not self._run.ended:
-            number = _number_of(signal)
             sent = time.monotonic()
             self.send_signal(number)
             if not self._run.output.wait(grace):
@@ -343,6 +348,13 @@ class RunningProgram:
                 return f"PytestAtexitError: {error}"
         return ""
 
+    def timeline(self) -> list[str]:
+        """Returns the exit timeline as of now, in which what is running stands out, of each process with handlers."""
+        with contextlib.suppress(PytestAtexitError):
+            records = [replace(each.record, still_running=True) for each in self._run.records()]
+            return [line for record in records if record.handlers for line in _explain.timeline(record)]
+        return []
+
     @property
     def result(self) -> ExitResult | None:
         """The latest result, if there is one: the test has asked for it, or the program has ended."""
@@ -350,13 +362,6 @@ class RunningProgram:
             with contextlib.suppress(PytestAtexitError):  # where that matters, it was raised, or it is after the test
                 self._result = self._run.result()
         return self._result
-
-
-def check_timeout(timeout: object) -> None:
-    """Raise a ValueError if it is neither None nor a number of seconds."""
-    __tracebackhide__ = True
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
 
 
 def check_failures(result: ExitResult) -> None:
@@ -369,12 +374,3 @@ def check_failures(result: ExitResult) -> None:
         headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
         lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
         raise HandlerFailed("\n".join(lines), result)
-
-
-def _number_of(signum: int | str) -> int:
-    """Returns the number of a signal, which may be given by name."""
-    if isinstance(signum, str):
-        if signum.upper() not in signal.Signals.__members__:
-            raise ValueError(f"there is no signal {signum!r}")
-        return signal.Signals[signum.upper()]
-    return signum

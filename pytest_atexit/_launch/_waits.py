@@ -1,7 +1,7 @@
 """What a thread waits for, told by the functions of the standard library in which its stack ends.
 
-The names of these functions are those of Python 3.10 to 3.15; tests/acceptance/test_hanging_programs.py holds the table
-against real programs.
+The names of these functions are those of Python 3.10 to 3.15; tests/child/test_hanging.py holds the table against real
+programs.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ WAITS = (
     Wait("multiprocessing/queues.py:get", "an item in a multiprocessing queue"),
     Wait("multiprocessing/queues.py:put", "room in a multiprocessing queue"),
     Wait("multiprocessing/pool.py:join", "the workers of a multiprocessing pool to end", "children"),
-    Wait("multiprocessing/pool.py:_terminate_pool", "the workers of a multiprocessing pool to end", "children"),
     Wait("multiprocessing/pool.py:get", "the result of a multiprocessing pool", "children"),
-    Wait("multiprocessing/managers.py:_finalize_manager", "the server process of a multiprocessing manager to end"),
     Wait(
         "multiprocessing/process.py:join multiprocessing/util.py:_exit_function",
         "multiprocessing processes that are no daemons to end",
@@ -68,7 +66,6 @@ WAITS = (
     Wait("asyncio/runners.py:close", "the tasks and executor threads of asyncio.run to end", "threads"),
     Wait("asyncio/base_events.py:_run_once", "what runs in an asyncio event loop", "threads"),
     Wait("logging/__init__.py:acquire", "the lock of a logging handler", "threads"),
-    Wait("logging/__init__.py:_acquireLock", "the lock of the logging module", "threads"),
     Wait(SHUTDOWN, "a thread that is no daemon to end", "threads"),
     Wait("threading.py:join", "a thread to end", "threads"),
     Wait("threading.py:start", "a new thread to begin"),
