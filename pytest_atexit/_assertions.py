@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from pytest_atexit import _explain
 from pytest_atexit._ending import Ending, as_ending
 from pytest_atexit._errors import LaunchError, UnknownHandler
+from pytest_atexit._handler import HIDDEN
 from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Assertions:
 
     def _check_any(self) -> None:
         __tracebackhide__ = True
-        if not self._record.registered:
+        if all(handler.origin in HIDDEN for handler in (*self._record.handlers, *self._record.timeline)):
             self._fail("no handler was registered in this process, so there is nothing to check", ["a handler"], [])
 
     def _check_known(self, names: Iterable[object], records: Iterable[ProcessRecord] = ()) -> None:

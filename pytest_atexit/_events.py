@@ -64,7 +64,11 @@ class Forked:
 
 
 class Registered(NamedTuple):
-    """A handler was registered."""
+    """A handler was registered, or other work that is done at exit: `kind` as Handler.kind.
+
+    Attributes:
+        priority: of a multiprocessing finalizer; None if it has none.
+    """
 
     number: int
     time: int
@@ -77,11 +81,13 @@ class Registered(NamedTuple):
     thread: str
     args: tuple[object, ...]
     kwargs: dict[str, object]
+    kind: str = "atexit"
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unregistered:
-    """Handlers were taken out, by `unregister` or, if `cleared`, by `_clear`."""
+    """Handlers were taken out, by `unregister` or, if `cleared`, by `_clear`; or other work won't be done at exit."""
 
     time: int
     numbers: tuple[int, ...]
@@ -111,6 +117,25 @@ class Threw:
     """The handler that was running raised: the exception first, then what it came from."""
 
     time: int
+    exceptions: tuple[Raised, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An exception was reported and ignored that no handler raised.
+
+    Attributes:
+        number: of the thread in which it was raised, or 0.
+        phase: 2 in the interpreter's teardown, 1 in the exit before that, 0 if it may have been before the exit.
+        qualname: of what raised it: a `__del__`, for example; or the name of a thread.
+    """
+
+    time: int
+    number: int
+    phase: int
+    qualname: str
+    module: str
+    home: str
     exceptions: tuple[Raised, ...]
 
 
@@ -155,6 +180,7 @@ Event: TypeAlias = (
     | Started
     | Ended
     | Threw
+    | Ignored
     | LastCall
     | LastCallFailed
     | Lost

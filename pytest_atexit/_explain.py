@@ -135,10 +135,28 @@ def _row(handler: Handler, *, still_running: bool) -> tuple[str, str, str, str, 
     called = handler.state not in ("skipped", "unregistered")
     when = f"{handler.started:.3f} s" if called and handler.started is not None else ""
     took = f"{handler.duration * 1000:.1f} ms" if called and handler.duration is not None else ""
-    notes = [f"registered at {handler.where}"]
+    notes = [_what(handler)]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
     return when, state or handler.state, _cut(str(handler)), took, ", ".join(notes)
+
+
+def _what(handler: Handler) -> str:
+    """Returns what kind of work it was, and from which line of the program it comes."""
+    match handler.kind:
+        case "threading":
+            return f"callback of threading, registered at {handler.where}"
+        case "thread":
+            return f"a thread that the interpreter waited for, of {handler.where}"
+        case "finalize":
+            return f"weakref.finalize, made at {handler.where}"
+        case "multiprocessing":
+            return f"multiprocessing finalizer, priority {handler.priority}, made at {handler.where}"
+        case "unraisable":
+            place = f" at {handler.where}" if handler.where else ""
+            return f"an exception that was ignored{place}, phase {handler.phase}"
+        case _:
+            return f"registered at {handler.where}"
 
 
 def _cut(text: str) -> str:

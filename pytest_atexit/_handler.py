@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+HIDDEN = ("stdlib", "coverage")  # origins that lists of names leave out
+
 
 @dataclass(frozen=True, slots=True)
 class HandlerException:
@@ -27,7 +29,7 @@ class HandlerException:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One registration of a handler, or on a timeline one call of it.
+    """One registration of a handler or of other work at exit, or on a timeline one call of it.
 
     Attributes:
         number: of the registration, unique in the run and in the order of registration; an inherited one keeps it.
@@ -38,7 +40,9 @@ class Handler:
         kwargs: keyword arguments, likewise.
         where: file and line that registered it, such as "app.py:12".
         origin: who registered it: program, library, stdlib or coverage.
-        kind: "atexit".
+        kind: "atexit"; "threading", a callback of `threading._register_atexit`; "thread", a non-daemon thread that the
+            interpreter waits for; "finalize", of `weakref.finalize`; "multiprocessing", a `util.Finalize`; or
+            "unraisable", an exception that was ignored during the exit, and was no other entry's.
         state: ran, failed, unfinished, skipped or unregistered.
         exception: what it raised, or None.
         started: when it was called, in seconds after its program's start; None if it was not.
@@ -46,6 +50,9 @@ class Handler:
         thread: the thread that registered it.
         interpreter: 0 for the main interpreter.
         inherited: it was registered before a fork, in the parent.
+        priority: of a multiprocessing finalizer, None if it has none.
+        phase: the part of the exit in which it was called: "threading" (callbacks and threads), "atexit", or
+            "teardown", when modules are cleared. None if it was not, or not at exit.
     """
 
     number: int
@@ -64,6 +71,8 @@ class Handler:
     thread: str
     interpreter: int
     inherited: bool
+    priority: int | None = None
+    phase: str | None = None
 
     @property
     def duration(self) -> float | None:
@@ -73,5 +82,7 @@ class Handler:
         return self.finished - self.started
 
     def __str__(self) -> str:
+        if self.kind in ("thread", "unraisable"):
+            return self.name
         shown = [repr(value) for value in self.args] + [f"{key}={value!r}" for key, value in self.kwargs.items()]
         return f"{self.name}({', '.join(shown)})"

@@ -21,6 +21,7 @@ from pytest_atexit._events import (
     Event,
     Forked,
     Frame,
+    Ignored,
     LastCall,
     LastCallFailed,
     Lost,
@@ -254,12 +255,18 @@ def _goes_on(line: str, program: Program) -> None:
 def _registered(line: str, program: Program) -> Registered:
     _, number, time, rest = line.split("\t", 3)
     if site := program.sites.get(rest):
-        return new_tuple(Registered, (int(number), int(time), *site, (), {}))
+        return new_tuple(Registered, (int(number), int(time), *site, (), {}, "atexit", None))
     fields, args, kwargs = rest.rsplit("\t", 2)
     site = _site(fields, program.strings)
     if rest.endswith(NO_ARGUMENTS):
         program.sites[rest] = site
     return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
+
+
+def _other_work(line: str, program: Program) -> Registered:
+    _, kind, priority, rest = line.split("\t", 3)
+    event = _registered(f"R\t{rest}", program)
+    return event._replace(kind=kind, priority=int(priority) if priority else None)
 
 
 def _site(text: str, strings: Strings) -> Site:
@@ -305,6 +312,19 @@ def _threw(line: str, program: Program) -> Threw:
     return Threw(int(time), tuple(_raised(text, program.strings) for text in exceptions))
 
 
+def _ignored(line: str, program: Program) -> Ignored:
+    _, time, number, phase, name, module, home, *exceptions = line.split("\t")
+    return Ignored(
+        time=int(time),
+        number=int(number),
+        phase=int(phase),
+        qualname=unescape(name),
+        module=program.strings[int(module)],
+        home=program.strings[int(home)],
+        exceptions=tuple(_raised(text, program.strings) for text in exceptions),
+    )
+
+
 def _raised(text: str, strings: Strings) -> Raised:
     link, kind, bases, message, frames = text.split("\x1e")
     steps = (step.split("\x1d") for step in frames.split("\x1f") if step)
@@ -335,11 +355,13 @@ DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "N": _string,
     "F": _forked,
     "R": _registered,
+    "K": _other_work,
     "U": lambda line, _: _unregistered(line, cleared=False),
     "C": lambda line, _: _unregistered(line, cleared=True),
     "S": _started,
     "E": _ended,
     "T": _threw,
+    "I": _ignored,
     "X": _last_call,
     "V": lambda _, __: LastCallFailed(),
     "L": lambda _, __: Lost(),

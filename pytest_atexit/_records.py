@@ -13,9 +13,10 @@ from pytest_atexit._handler import Handler
 from pytest_atexit._journal import Journal
 from pytest_atexit._origin import origin_of, shown_path
 from pytest_atexit._replay import Call, Life, Registration, replay
-from pytest_atexit._result import HIDDEN, HandlerLists, ProcessRecord, Told
+from pytest_atexit._result import HandlerLists, ProcessRecord, Told, is_named
 
 NANOSECONDS = 1e-9
+UNREGISTERED = ("thread", "unraisable")  # kinds that happen at exit without having been registered
 HELPERS = ("from multiprocessing.resource_tracker import", "from multiprocessing.forkserver import")
 WORKERS = ("--multiprocessing-fork", "from multiprocessing.spawn import")
 FORKING_MODULES = ("multiprocessing.popen_fork", "multiprocessing.forkserver", "billiard.popen_fork")
@@ -144,13 +145,13 @@ def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders:
     for life in lives:
         make = _maker(life, numbers(), stdlib, paths, lives[0].began.time)
         made = {id(registration): make(registration, None) for registration in life.registrations.values()}
-        handlers += made.values()
+        handlers += [made[id(each)] for each in life.registrations.values() if each.event.kind not in UNREGISTERED]
         for call in life.calls:
             if registration := call.registration:
                 is_last = not registration.removed and call is registration.calls[-1]
                 calls.append((call.started, made[id(registration)] if is_last else make(registration, call)))
         removed = (made[id(registration)] for registration in life.removals)
-        unregistered += [handler.name for handler in removed if handler.origin not in HIDDEN]
+        unregistered += [handler.name for handler in removed if is_named(handler)]
     calls.sort(key=itemgetter(0))
     return HandlerLists(sorted(handlers, key=attrgetter("number")), [handler for _, handler in calls], unregistered)
 
@@ -171,14 +172,14 @@ def _maker(
         where, origin = known[site]
         return Handler(
             number=numbers[id(event)],
-            name=_name(event.qualname),
+            name=event.qualname if event.kind == "thread" else _name(event.qualname),
             qualname=event.qualname,
             module=event.module,
             args=event.args,
             kwargs=event.kwargs,
             where=where,
             origin=origin,
-            kind="atexit",
+            kind=event.kind,
             state=call.state if call else registration.state,
             exception=last.exception if last else None,
             started=(last.started - epoch) * NANOSECONDS if last else None,
@@ -186,6 +187,8 @@ def _maker(
             thread=event.thread or "MainThread",
             interpreter=life.began.interpreter,
             inherited=registration.inherited,
+            priority=event.priority,
+            phase=last.phase if last else None,
         )
 
     return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from pytest_atexit._events import (
     Ended,
     Event,
     Forked,
+    Ignored,
     LastCall,
     LastCallFailed,
     Lost,
@@ -24,6 +26,16 @@ from pytest_atexit._events import (
 )
 from pytest_atexit._handler import HandlerException
 from pytest_atexit._journal import Program
+
+TEARDOWN = 2  # phase of an Ignored
+FUNCTION = re.compile(r"<(?:function|bound method|built-in function) (\S+)")  # 3.14 tells no object, but its repr
+PHASES = {
+    "threading": "threading",
+    "thread": "threading",
+    "atexit": "atexit",
+    "finalize": "atexit",
+    "multiprocessing": "atexit",
+}
 
 
 @dataclass(slots=True)
@@ -54,6 +66,7 @@ class Call:
     in_exit: bool = True
     uncaught: bool = False
     number: int = 0
+    phase: str | None = None
 
     @property
     def state(self) -> str:
@@ -97,6 +110,8 @@ class Life:
             case Threw() if self.running:
                 call = self.running.pop()
                 call.finished, call.exception = event.time, exception_of(event.exceptions)
+            case Ignored():
+                self._ignored(event)
             case LastCall():
                 self.last_calls.append(event)
             case LastCallFailed() if self.last_calls:
@@ -133,8 +148,10 @@ class Life:
         running = self.running
         in_exit = not running or all(call.number for call in running)
         registration = (self.registrations.get(number) or self._known(number)) if number else None
-        call = Call(registration, time, None, None, in_exit, uncaught, number)
-        running.append(call)
+        phase = PHASES[registration.event.kind] if registration and in_exit else None
+        call = Call(registration, time, None, None, in_exit, uncaught, number, phase)
+        if registration is None or registration.event.kind != "thread":  # a thread runs beside others
+            running.append(call)
         if registration:
             registration.calls += (call,)
             self.calls.append(call)
@@ -148,6 +165,28 @@ class Life:
                 running[index].finished = time
                 del running[index]
                 return
+        if number in self.registrations:
+            self.registrations[number].calls[-1].finished = time
+
+    def _ignored(self, event: Ignored) -> None:
+        """An exception was ignored: that of a thread for which the interpreter waits, or one of its own."""
+        exception = exception_of(event.exceptions)
+        if event.number in self.registrations:
+            self.registrations[event.number].calls[-1].exception = exception
+        elif event.phase or any(call.in_exit for call in self.calls):
+            number, frames = -len(self.registrations), event.exceptions[0].frames
+            file, line = (frames[-1].file, frames[-1].line) if frames else ("", 0)
+            found = FUNCTION.search(event.qualname)
+            name = (
+                found[1] if found else event.qualname.removeprefix("Exception ignored on ") or event.exceptions[0].type
+            )
+            site = name, event.module, event.home, file, line, event.module, ""
+            registration = Registration(Registered(number, event.time, *site, (), {}, "unraisable"))
+            phase = next((call.phase for call in reversed(self.calls) if call.phase), "threading")
+            phase = "teardown" if event.phase == TEARDOWN else phase
+            call = Call(registration, event.time, event.time, exception, number=number, phase=phase)
+            self.registrations[number], registration.calls = registration, (call,)
+            self.calls.append(call)
 
     def forked(self, began: ProcessBegan, moment: Forked) -> Life:
         """Returns the life of a child that is forked now: it inherits what has not been called or removed."""

@@ -12,10 +12,13 @@ from typing import NamedTuple
 from pytest_atexit import _explain
 from pytest_atexit._assertions import Assertions
 from pytest_atexit._ending import Ending
-from pytest_atexit._handler import Handler
+from pytest_atexit._handler import HIDDEN, Handler
 from pytest_atexit._status import ExitStatus
 
-HIDDEN = ("stdlib", "coverage")  # origins that the lists of names leave out
+
+def is_named(handler: Handler) -> bool:
+    """Whether the lists of names have it."""
+    return handler.kind == "atexit" and handler.origin not in HIDDEN
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Told:
 class ProcessRecord(Assertions):
     """What one program in one process did. An exec begins another one, with the same `pid`.
 
-    The lists of names leave out what the standard library and coverage registered; `handlers` and `timeline` don't.
+    The lists of names leave out what the standard library and coverage registered, and all kinds of exit-time work but
+    `atexit`; `handlers` and `timeline` don't.
 
     Attributes:
         told: what the properties are made of.
@@ -114,7 +118,7 @@ class ProcessRecord(Assertions):
     @property
     def registered(self) -> list[str]:
         """Names, in registration order."""
-        return [handler.name for handler in self.handlers if handler.origin not in HIDDEN]
+        return [handler.name for handler in self.handlers if is_named(handler)]
 
     @property
     def ran(self) -> list[str]:
@@ -134,7 +138,7 @@ class ProcessRecord(Assertions):
     @property
     def skipped(self) -> list[str]:
         """Names of handlers that were registered at the end and never called, in registration order."""
-        return [h.name for h in self.handlers if h.state == "skipped" and h.origin not in HIDDEN]
+        return [handler.name for handler in self.handlers if handler.state == "skipped" and is_named(handler)]
 
     @property
     def duplicates(self) -> dict[str, int]:
@@ -142,8 +146,7 @@ class ProcessRecord(Assertions):
         return {name: count for name, count in Counter(self.ran).items() if count > 1}
 
     def _called(self, *states: str) -> list[str]:
-        calls = (h for h in self.timeline if h.kind == "atexit" and h.origin not in HIDDEN)
-        return [handler.name for handler in calls if handler.state in states]
+        return [handler.name for handler in self.timeline if handler.state in states and is_named(handler)]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

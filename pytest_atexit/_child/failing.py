@@ -10,6 +10,7 @@ get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
 )
 default_hook = sys.__unraisablehook__
 missing = object()  # the program has deleted its hook
+expected = []  # what stands in for other functions that would have been told of an exception
 
 
 def message(exception):
@@ -85,13 +86,29 @@ def restore():
     return default_hook if program_hook is missing or program_hook is None else program_hook
 
 
+def settle():
+    """Put functions back that were not told after all; returns how many."""
+    count = len(expected)
+    while expected:
+        space, name, witness, function = expected.pop()
+        if space.get(name) is witness:
+            space[name] = function
+    return count
+
+
+def note_raised(exception):
+    """Note what the handler or other work that is being done has raised."""
+    try:
+        put(b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(exception))))
+    except Exception:
+        put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
+
+
 def note_failure(unraisable):
     """Note what a handler raised; returns the program's hook and what it would have got without us."""
     hook, handler = restore(), unraisable.object
-    try:
-        put(b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(unraisable.exc_value))))
-    except Exception:
-        put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
+    for _ in range(settle() + 1):  # it has gone through work that a handler did
+        note_raised(unraisable.exc_value)
     if type(handler) is Entry:
         unraisable = type(unraisable)((*unraisable[:4], handler[2]))
     return hook, unraisable

@@ -1,6 +1,6 @@
 """A part of the agent: functions that don't return when they succeed are noted before they are called."""
 
-from registering import where
+from registering import exit_begins, where
 from sitecustomize import PARTS, audited, getframe, load, modules, monotonic_ns, names, put, sys
 from values import encoded, escape, thread_name
 
@@ -46,9 +46,10 @@ execv = execve = _exit
 
 
 def addaudithook(call, function, args, kwargs):
-    """The hook would see how a part is loaded, and might forbid it: it finds all of them there."""
+    """The hook would see how a part is loaded, or our hook is added, and might forbid it: it finds all there."""
     global audited
     audited = True
+    exit_begins()()  # later, it would be asked
     for name in tuple(PARTS):
         if name != "on_pypy":  # it is there where no bytecode lies ready
             load(name)

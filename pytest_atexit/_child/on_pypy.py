@@ -4,8 +4,9 @@ Objects don't die at once there, so no chain of iterators can tell that a handle
 PyPy hides that of its own modules which are in Python: no traceback, no `f_back`, no tracer and no profiler shows it.
 """
 
-from failing import arm, get_arguments, raised, restore
-from registering import Entry, numbers, registration
+from exiting import Witness  # what it defines is overwritten below
+from failing import arm, get_arguments, note_raised, raised, restore
+from registering import Entry, exit_begins, numbers, registration
 from sitecustomize import (
     PARTS,
     Function,
@@ -55,7 +56,7 @@ def hide(code):
 
 def prepare():
     """Do what the other parts expect of an interpreter. PyPy heeds no `__builtins__` but that of the program."""
-    for part in "extending", "leaving", "starting":
+    for part in "extending", "finalizing", "joining", "leaving", "starting":
         load(part)
     PARTS.clear()  # The others make chains.
     b" ".decode("latin-1")  # the first time it runs code of the library
@@ -92,19 +93,33 @@ def getframe(depth):  # type: ignore[no-redef]  # see above
 # ---- handlers
 
 
-def caller(number, handler, args, kwargs):
-    """What calls a handler, and writes its start and end."""
+def caller(number, handler, args, kwargs, is_reported=True):
+    """What calls a handler, and writes its start and end.
+
+    `is_reported`: what it raises goes to `sys.unraisablehook`.
+    """
 
     def call():
+        exit_begins()()
         try:
             target[0](b"S%x\t%d\t%d\n" % (monotonic_ns(), "last_type" in sys.__dict__, number))
             handler(*args, **kwargs)
             target[0](b"E%x\t%d\n" % (monotonic_ns(), number))
         except BaseException as error:
-            note(error)
+            note(error) if is_reported else note_raised(error)
             raise
 
     return call
+
+
+def doing(number, handler, args, kwargs, ends=None):
+    """As elsewhere, for work that is no handler."""
+    return caller(number, handler, args, kwargs, ends is None)
+
+
+def ends_for(module, name):
+    """What is raised is noted at once."""
+    return module, name
 
 
 def runner(run):
@@ -210,11 +225,7 @@ def dict_in(instance):
 
 def note(error):
     """Note what a handler has raised; where the interpreter fails to report it, our hook isn't called."""
-    try:
-        line = b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(error)))
-    except Exception:
-        line = b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns()
-    put(line)
+    note_raised(error)
     try:
         arm()
     except Exception:

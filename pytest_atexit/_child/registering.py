@@ -6,6 +6,7 @@ from sitecustomize import (
     Function,
     Method,
     Stub,
+    add_audit_hook,
     allocate_lock,
     audited,
     get_ident,
@@ -86,8 +87,8 @@ def register(call, function, args, kwargs):
     return handler if interruption is None else namespace["raising"](call, interruption)
 
 
-def registration(number, handler, args, kwargs, depth):
-    """The line, made without running code of the program."""
+def registration(number, handler, args, kwargs, depth, *, maker=None):
+    """The line, made without running code of the program. `maker` is code that registers on behalf of its caller."""
     file, thread, arguments, keywords = "", b"", b"t0:0", b"d0:0"
     if type(handler) is Function:
         name, module = handler.__qualname__, handler.__module__
@@ -110,6 +111,8 @@ def registration(number, handler, args, kwargs, depth):
         arguments, keywords = encoded(args) if args else arguments, encoded(kwargs) if kwargs else keywords
     try:
         frame = getframe(depth)
+        if maker is not None and frame.f_code is maker:
+            frame = frame.f_back
     except ValueError:  # there is none
         frame = None
     except Exception:  # an audit hook forbids to look
@@ -143,11 +146,40 @@ def where(frame):
     return interned(""), 0, interned("")
 
 
+# ---- exceptions that are ignored: an audit hook hears of them, and `sys.unraisablehook` stays the program's
+
+
+def ignored(hook, unraisable):
+    try:
+        from ignoring import note_ignored
+
+        note_ignored(hook, unraisable)
+    except Exception:
+        put(b"L\n")
+
+
+def told(event, arguments, reference):
+    if event == "sys.unraisablehook":
+        function = reference()
+        if function is not None:
+            function(*arguments)
+
+
+# `exit_begins()()` adds the hook the first time, and then does nothing. A hook costs all that is audited; and it lives
+# longer than all else of ours, which it must not keep alive, for that costs the collector work.
+told = Function(told.__code__, {"__builtins__": {}}, "told", (ref(ignored),))
+exit_begins = Method(Method({0: Method(add_audit_hook, told)}.pop, 0), Method(len, ()))
+
+
 # ---- chains: what calls a handler and writes its start and end, all in C
 
 
-def chain(number, handler, args, kwargs):
-    """An iterator: drawing an item writes the start, calls the handler and writes the end."""
+def chain(number, handler, args, kwargs, ends=None):
+    """An iterator: drawing an item writes the start, calls the handler and writes the end.
+
+    `ends` are what `noticing` returns, for what does otherwise with exceptions than handlers of `atexit`.
+    """
+    before, after = ends or usual_ends
     if kwargs:  # only positional arguments can be drawn
         from values import with_keywords
 
@@ -157,34 +189,44 @@ def chain(number, handler, args, kwargs):
 
 
 def make_chains():
-    """Make the iterators that all chains share.
-
-    Before a handler is called, a lock is made that only the chain holds. If the handler raises, the chain drops what it
-    has drawn: the lock dies, and a weak reference to it tells `failed`. If it returns, that reference is dropped first.
-    """
-    global after, before, begin, end, out
+    """Make the iterators that all chains share."""
+    global begin, end, out, usual_ends
     out, clock = iter(Method(target.__getitem__, 0), None), iter(monotonic_ns, None)
     is_uncaught = iter(Method(sys.__dict__.__contains__, "last_type"), None)  # set where an exception ended the program
     # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
     begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
     end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
+    usual_ends = noticing(report_next)
+
+
+def report_next():
+    """A handler has raised, and the interpreter reports that next."""
+    from failing import arm
+
+    arm()
+
+
+def noticing(raised):
+    """What comes first and last in a chain, so that `raised` is called when what is between them raises.
+
+    First a lock is made that only the chain holds. If the handler raises, the chain drops what it has drawn: the lock
+    dies, and a weak reference to it tells us. If it returns, that reference is dropped first.
+    """
     fresh, held = [], []
 
     def failed(reference):
         try:
             while held and held.pop() is not reference:
                 pass
-            from failing import arm
-
-            arm()
+            raised()
         except Exception:
             put(b"L\n")
 
-    callback, first = iter(Method([failed].__getitem__, 0), None), iter((0).__index__, None)
+    callback, begins = iter(Method([failed].__getitem__, 0), None), map(Method.__call__, iter(exit_begins, None))
+    first = map({}.get, begins, iter((0).__index__, None))  # always 0
     added = map({}.get, map(fresh.append, iter(allocate_lock, None)), first)  # always 0, where the new lock is
     watch = map(held.append, map(ref, map(fresh.__getitem__, added), callback))
-    before = watch, iter(fresh.pop, None)
-    after = (map(callable, iter(held.pop, None)),)  # `callable`, lest the reference outlives the lock
+    return (watch, iter(fresh.pop, None)), (map(callable, iter(held.pop, None)),)  # it mustn't outlive the lock
 
 
 def cover(module):

@@ -31,9 +31,13 @@ __builtins__ = sys.modules["builtins"].__dict__.copy()
 PARTS = {
     "calling": None,
     "calling_many": None,
+    "exiting": None,
     "extending": None,
     "failing": None,
+    "finalizing": None,
+    "ignoring": None,
     "interrupting": None,
+    "joining": None,
     "leaving": None,
     "on_pypy": None,
     "registering": None,
@@ -52,7 +56,7 @@ SLACK = 1 << 15  # the longest line fits in twice
 STACKS_SIGNAL = 58  # a real-time signal that nobody uses: on it all stacks are written to stderr
 
 Method, Builtin, ModuleSpec = type(os.environ.get), type(len), type(sys.__spec__)
-getframe, modules = sys._getframe, sys.modules
+getframe, modules, add_audit_hook = sys._getframe, sys.modules, sys.addaudithook
 create_builtin, exec_builtin = _imp.create_builtin, _imp.exec_builtin
 posix = ref(modules["posix"])  # nothing of it is held: a module that lives at the end costs its clearing
 
@@ -130,6 +134,10 @@ def interned(text):
         number = next(string_numbers)
         put(b"N\t%d\t%b\n" % (number, unicode_escape_encode(text)[0]))
         known[text] = number
+        if text in {"weakref", "multiprocessing.util"}:  # it registers its first handler
+            from finalizing import cover_finalizers
+
+            cover_finalizers()
     return number
 
 
@@ -159,6 +167,8 @@ WORK = {  # their names, and the part in which a function of the same name does 
     "execv": "leaving",
     "execve": "leaving",
     "addaudithook": "leaving",
+    "register_at_fork": "joining",
+    "_register_atexit": "joining",
 }
 
 
@@ -244,11 +254,27 @@ def fork(moment):
     return True
 
 
+def tear_down(reference):
+    """Modules are about to be cleared: first of all, the interpreter drops these objects."""
+    if sys.is_finalizing():
+        from registering import exit_begins
+
+        exit_begins()()
+
+
+def watched(finder, hook):
+    """What calls `tear_down` when the first of these goes that the interpreter drops."""
+    try:
+        return ref(finder if sys.version_info >= (3, 12) else hook, tear_down)
+    except TypeError:  # somebody has put another object there
+        return None
+
+
 # ---- the start
 
 
-def start(os):
-    global mmap, pid, unrecorded, window
+def mmap_module():
+    """The module, which `sys.modules` doesn't show."""
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
@@ -261,7 +287,12 @@ def start(os):
         import mmap as module
 
         del modules["mmap"]
-    mmap = module.mmap
+    return module
+
+
+def start(os):
+    global mmap, pid, teardown, unrecorded, window
+    mmap = mmap_module().mmap
     area = mapped(WINDOW)
     target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
     interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0
@@ -275,7 +306,8 @@ def start(os):
         load("on_pypy")
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
-    texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
+    stdlib = os.path.dirname(os.__file__)
+    texts = "\0".join((version, sys.executable or "", stdlib, *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
     interned("")  # number 0
@@ -290,11 +322,12 @@ def start(os):
     after = Method(any, map(call, iter(function, None), iter("after_fork".__str__, None)))
     os.register_at_fork(before=before, after_in_child=after, after_in_parent=areas.__len__)
     stand_in(sys, "addaudithook")
-    for name in ("_exit", "execv", "execve"):
+    for name in ("_exit", "execv", "execve", "register_at_fork"):
         stub = stand_in(os, name)
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
     _imp.create_builtin = create
+    teardown = watched(sys.path_importer_cache.get(stdlib), sys.__dict__.get("__interactivehook__"))
     if "atexit" in modules:
         from registering import cover
 

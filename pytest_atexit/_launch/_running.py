@@ -371,6 +371,7 @@ def check_failures(result: ExitResult) -> None:
     failed = [handler for record in records for handler in record.timeline if handler.state == "failed"]
     if failed:
         names = _explain.listed(dict.fromkeys(f"{h.name} ({h.exception})" for h in failed))
-        headline = f"a handler raised, which Python itself ignores ({result.status}): {names}"
+        what = "a handler raised" if all(h.kind == "atexit" for h in failed) else "work at exit raised an exception"
+        headline = f"{what}, which Python itself ignores ({result.status}): {names}"
         lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
         raise HandlerFailed("\n".join(lines), result)

@@ -1,0 +1,64 @@
+"""A part of the agent: what all kinds of exit-time work have in common that are no handlers of `atexit`."""
+
+from failing import expected, missing, note_raised, settle
+from registering import chain, noticing, numbers, registration
+from sitecustomize import has_room, live, monotonic_ns, put, sys
+
+
+class Witness:
+    # Stands in for a function that is called while an exception is handled: `look` notes that exception and returns
+    # the function. The interpreter looks `__call__` up and calls what it gets, so no frame of ours is between.
+    __slots__ = ("look",)
+    __call__ = property(lambda witness: witness.look())
+
+
+def noted(kind, priority, work, depth, maker=None):
+    """Write that work (what is called, with which arguments) will be done at exit.
+
+    Returns:
+        its number, or None if that could not be written.
+    """
+    global live
+    number = next(numbers)
+    line = b"K\t%b\t%b\t%b" % (kind, priority, registration(number, *work, depth, maker=maker)[2:])
+    if not has_room(len(line)):
+        return None
+    put(line)
+    live += 1
+    return number
+
+
+def taken_out(gone):
+    """Write that this work will not be done at exit any more."""
+    global live
+    live -= len(gone)
+    if gone:
+        put(b"U\t%d\t%b\n" % (monotonic_ns(), b",".join([b"%d" % number for number in gone])))
+
+
+def doing(number, handler, args, kwargs, ends=None):
+    """A callable that does the work, and writes its start and end."""
+    return chain(number, handler, args, kwargs, ends).__next__
+
+
+def ends_for(module, name):
+    """Ends of a chain (see `noticing`): what it raises is handled next by this function of a module."""
+    return noticing(lambda: expect(module, name))
+
+
+def expect(module, name):
+    """Note the exception that this function of a module is about to handle."""
+    space = __import__(module).__dict__  # what handles it imports it, too
+    function = space.get(name, missing)
+    if type(function) is Witness or function is missing:
+        return
+
+    def look():
+        settle()
+        note_raised(sys.exc_info()[1])
+        return function
+
+    witness = Witness()
+    witness.look = look
+    expected.append((space, name, witness, function))
+    space[name] = witness

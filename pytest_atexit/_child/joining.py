@@ -1,0 +1,171 @@
+"""A part of the agent: what `threading` does at exit. First its callbacks, then the interpreter waits for threads."""
+
+from calling import calls
+from exiting import Witness, doing, noted
+from ignoring import write_ignored
+from registering import LONGEST_NAME, exit_begins, numbers
+from sitecustomize import (
+    Function,
+    Method,
+    Stub,
+    get_ident,
+    getframe,
+    interned,
+    live,
+    modules,
+    monotonic_ns,
+    names,
+    put,
+    stub_of,
+    sys,
+)
+from values import described, dict_of, escape, mro_of, thread_name
+
+awaited = {}  # numbers of the threads that the interpreter waits for, by their id
+reported = set()  # ids of threads that raised before
+deletes = {}  # by class: what takes a thread out of the active ones
+
+
+def register_at_fork(call, function, args, kwargs):
+    """`threading` calls it in its last line."""
+    space = getframe(2).f_globals
+    module = modules.get("threading")
+    if module is not None and module.__dict__ is space:
+        try:
+            cover_threading(module, space)
+        except Exception:
+            put(b"L\n")
+    return call
+
+
+def cover_threading(module, space):
+    """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
+    function, shutdown = space["_register_atexit"], space["_shutdown"]
+    names[function] = "_register_atexit"
+    space["_register_atexit"] = stub_of(function, Method(Stub, function))
+    space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
+    begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
+    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls(shutdown, ()), ends)).__next__)
+
+
+def _register_atexit(call, function, args, kwargs):
+    space = modules["threading"].__dict__
+    if not args or space["_SHUTTING_DOWN"]:  # it will fail
+        return call
+    number = noted(b"threading", b"", (args[0], args[1:], kwargs), 4)
+    if number is None:
+        return call
+    function(doing(number, args[0], args[1:], kwargs))
+    return None
+
+
+def shutdown_begins(space):
+    """The exit begins, or (3.14 and later) the interpreter waits for threads once more."""
+    try:
+        exit_begins()()
+        if space["_SHUTTING_DOWN"]:
+            wait_for_threads(space)
+        for thread, inside in threads(space):
+            watch_exceptions(id(thread), inside)
+    except Exception:
+        put(b"L\n")
+    return 0
+
+
+def shutdown_ends(space):
+    """Threads are over, also one that was just ending when it was noted; or the waiting was interrupted (3.13)."""
+    alive = {*map(id, [*space["_active"].values()])}
+    for thread in [*awaited]:
+        if thread not in alive:
+            note_end(thread)
+    return 0
+
+
+def note_end(thread):
+    number = awaited.pop(thread, None)
+    if number is not None:
+        put(b"E%x\t%d\n" % (monotonic_ns(), number))
+
+
+def wait_for_threads(space):
+    """The interpreter is about to wait for all threads that are no daemons."""
+    try:
+        kind = space["Thread"]
+        if kind not in deletes:
+            deletes[kind] = kind._delete
+            kind._delete = delete
+        note_awaited(space)
+    except Exception:
+        put(b"L\n")
+
+
+def threads(space):
+    """The threads that the interpreter waits for: all active ones but daemons, itself, and the main one."""
+    found = []
+    for thread in [*space["_active"].values()]:
+        inside = object.__getattribute__(thread, "__dict__")
+        if not inside["_daemonic"] and inside["_ident"] != get_ident() and thread is not space["_main_thread"]:
+            found.append((thread, inside))
+    return found
+
+
+def note_awaited(space):
+    """Write for which threads the interpreter waits from now on."""
+    for thread, inside in threads(space):
+        if id(thread) not in awaited and id(thread) not in reported:
+            note_thread(thread, inside)
+            watch_exceptions(id(thread), inside)
+
+
+def note_thread(thread, inside):
+    global live
+    number = awaited[id(thread)] = next(numbers)
+    module, file, line = home_of(thread, inside)
+    fields = number, monotonic_ns(), escape(name_of(inside)), module, file, file, line, module
+    put(b"K\tthread\t\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t\tt0:0\td0:0\n" % fields)
+    live += 1
+    put(b"S%x\t0\t%d\n" % (monotonic_ns(), number))
+
+
+def name_of(inside):
+    return inside["_name"][:LONGEST_NAME] if type(inside["_name"]) is str else ""
+
+
+def home_of(thread, inside):
+    """Module, file and line of what a thread runs."""
+    target = inside.get("_target")
+    if target is None:  # it has a `run` of its own, or has just ended
+        target = next(dict_of(cls)["run"] for cls in mro_of(type(thread)) if "run" in dict_of(cls))
+    _, module, file = described(target)
+    while type(target) is Method:
+        target = target.__func__
+    return interned(module), interned(file), target.__code__.co_firstlineno if type(target) is Function else 0
+
+
+def watch_exceptions(thread, inside):
+    """Note what a thread raises. What reports it belongs to the thread, and must not keep it alive."""
+    invoke = inside.get("_invoke_excepthook")
+    if invoke is None or type(invoke) is Witness:
+        return
+
+    def look():
+        exception = sys.exc_info()[1]
+        if type(exception) is not SystemExit:  # `threading` passes over it in silence
+            reported.add(thread)
+            write_ignored(awaited.get(thread, 0), 1, (thread_name(), "", ""), exception)
+        return invoke
+
+    witness = inside["_invoke_excepthook"] = Witness()
+    witness.look = look
+
+
+def delete(thread):
+    """Stands in for `Thread._delete`, the last that a thread does."""
+    space = modules["threading"].__dict__
+    deletes[space["Thread"]](thread)
+    try:
+        reported.discard(id(thread))
+        note_end(id(thread))
+        note_awaited(space)
+    except Exception:
+        put(b"L\n")
