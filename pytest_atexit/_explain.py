@@ -40,6 +40,22 @@ KINDS = {  # on the timeline, and what a message calls them
 }
 
 
+def unfinished(record: ProcessRecord) -> list[Handler]:
+    """Returns what was called and never returned, of every kind, the innermost call last.
+
+    A thread that the interpreter waited for is none of it if that went on with other work: the wait was interrupted.
+    """
+    calls = [handler for handler in record.timeline if handler.kind != "unraisable"]
+    while calls and calls[-1].kind == "thread":
+        calls.pop()
+    went_on = len(calls)
+    return [
+        handler
+        for index, handler in enumerate(record.timeline)
+        if handler.state == "unfinished" and (handler.kind != "thread" or index >= went_on)
+    ]
+
+
 def was_running(handler: Handler) -> str:
     """Returns "the handler close was running"."""
     if handler.kind == "thread":
@@ -50,9 +66,16 @@ def was_running(handler: Handler) -> str:
 def did_not_end(handler: Handler) -> str:
     """Returns "the handler close() did not return; it was registered at app.py:12"."""
     if handler.kind == "thread":
-        return f"thread {handler.name} did not end{f'; it was started at {handler.where}' if handler.where else ''}"
+        return f"the interpreter waited for thread {handler.name}"
     noun = KINDS.get(handler.kind, handler.kind)
     return f"the {noun} {handler} did not return; it was registered at {handler.where}"
+
+
+def whose(handler: Handler) -> str:
+    """Returns "the handler close, registered at app.py:12: "."""
+    if handler.kind in KINDS:
+        return f"the {KINDS[handler.kind]} {handler.name}, registered at {handler.where}: "
+    return f"{'thread ' if handler.kind == 'thread' else ''}{handler.name}: "
 
 
 def exit_duration(record: ProcessRecord) -> float | None:
@@ -107,8 +130,7 @@ def rules(records: Iterable[ProcessRecord], stderr: str = "") -> list[str]:
     for record in records:
         for handler in record.timeline if record.told.raised else ():
             for found in explained_in(handler.exception.traceback) if handler.exception else ():
-                whose = f"the handler {handler.name}, registered at {handler.where}: "
-                lines[str(found._replace(whose=whose))] = None
+                lines[str(found._replace(whose=whose(handler)))] = None
                 told.add(found.message)
     lines.update({str(found): None for found in explained_in(stderr) if found.message not in told})
     return [f"why {line}" for line in lines]

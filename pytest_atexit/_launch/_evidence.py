@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_atexit import _explain
 from pytest_atexit._origin import shown_path
 from pytest_atexit._why import Evidence, ending_of, reason_of
 
 if TYPE_CHECKING:
     from pytest_atexit._events import LastCall
     from pytest_atexit._records import Recorded
+    from pytest_atexit._replay import Call
     from pytest_atexit._result import ProcessRecord
 
 # Where multiprocessing calls os._exit in what it has forked.
 WORKER_ENDS = tuple(os.path.join("multiprocessing", name) for name in ("popen_fork.py", "forkserver.py"))
+NO_WORK = ("thread", "unraisable")  # kinds of what happens at exit, and can't be skipped
 RUNS_HANDLERS = (3, 13)  # https://github.com/python/cpython/issues/83856
 
 
@@ -28,21 +31,25 @@ def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evid
         folders: paths below these are shown relative to them.
         became: it was replaced by another recorded program.
     """
-    last = recorded.life.left_by
-    calls, exit_calls = recorded.life.calls, recorded.exit_calls
-    cut_off = any(call.state == "unfinished" for call in calls)
-    began = min((call.started for call in exit_calls), default=None)
+    last, calls = recorded.life.left_by, recorded.life.calls
+    exit_calls = [call for call in recorded.exit_calls if _kind(call) not in NO_WORK]
+    first = min((call.started for call in exit_calls if _kind(call) == "atexit"), default=None)
     skipped = [each for each in recorded.registrations if each.state == "skipped"]
+    cut_off = any(call.state == "unfinished" for call in calls)
     return Evidence(
-        handlers=recorded.registrations,
+        handlers=[each for each in recorded.registrations if each.event.kind not in NO_WORK],
         called=exit_calls,
-        unfinished=[h for h in recorded.record.timeline if h.state == "unfinished"] if cut_off else (),
-        too_late=began is not None and all(began < each.event.time and not each.inherited for each in skipped),
+        unfinished=_explain.unfinished(recorded.record) if cut_off else (),
+        too_late=first is not None and all(first < each.event.time and not each.inherited for each in skipped),
         uncaught=next((call.uncaught for call in reversed(calls) if call.in_exit), None),
         last_call=replace(last, file=shown_path(last.file, folders)) if last else None,
         worker=_worker(recorded, last) if last else "",
         became=became,
     )
+
+
+def _kind(call: Call) -> str:
+    return call.registration.event.kind if call.registration else ""
 
 
 def _worker(recorded: Recorded, last: LastCall) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_atexit._explain import did_not_end, listed
+from pytest_atexit import _explain
 from pytest_atexit._launch._process import Process, contents
 from pytest_atexit._launch._stacks import Thread
-from pytest_atexit._launch._waits import EXIT_WORK, StackFrame, Wait, library_call, wait_of
+from pytest_atexit._launch._waits import EXIT_WORK, SHUTDOWN, StackFrame, Wait, library_call, wait_of
 from pytest_atexit._origin import shown_path
 
 if TYPE_CHECKING:
@@ -48,7 +48,14 @@ class Hung:
     @cached_property
     def unfinished(self) -> list[Handler]:
         """What was called and did not return, of every kind, the innermost call last."""
-        return [handler for handler in self.recorded.record.timeline if handler.state == "unfinished"]
+        return _explain.unfinished(self.recorded.record)
+
+    @property
+    def call(self) -> Handler | None:
+        """The call to name: not the interpreter's own, where it is known what that waits for."""
+        last = self.unfinished[-1] if self.unfinished else None
+        is_own = last is not None and last.kind != "thread" and (last.kind == "atexit" or last.origin != "stdlib")
+        return last if is_own or self.wait is None else None
 
     @cached_property
     def main(self) -> Thread | None:
@@ -74,12 +81,8 @@ class Hung:
 
     def statement(self) -> str:
         """Returns what hangs, in one line."""
-        threads = [handler for handler in self.unfinished if handler.kind == "thread"]
-        if threads:
-            names = listed(f"thread {h.name}" + (f", started at {h.where}" if h.where else "") for h in threads)
-            return f"the program is over, but the interpreter waits for {names}"
-        if self.unfinished:
-            return did_not_end(self.unfinished[-1])
+        if self.call:
+            return _explain.did_not_end(self.call)
         if self.main is None:
             return "it did not end"
         subject = "the program" if self.recorded.record.role == "main" else "it"
@@ -94,7 +97,7 @@ class Hung:
 
     def details(self) -> list[str]:
         """Returns what is known beyond the statement: where the handler was, and what that waits for."""
-        if self.main is None or ("the interpreter waits for" in (said := self.statement()) and not self.unfinished):
+        if self.main is None or ("the interpreter waits for" in (said := self.statement()) and not self.call):
             return []
         lines = []
         if "its main thread was in" not in said and any(map(self._is_own, self.frames)):
@@ -105,7 +108,7 @@ class Hung:
         """Returns the stacks of all threads, that of what hangs first."""
         if self.threads is None:
             return ["no stacks: its stderr is not the pipe that pytest-atexit reads"]
-        is_main_last = not self.unfinished and self._waits_for_threads(self.main)
+        is_main_last = not self.call and self._waits_for_threads(self.main)
         main = [thread for thread in self.threads if thread.is_main]
         ordered = [*self._others, *main] if is_main_last else [*main, *self._others]
         return [line for thread in ordered for line in thread.lines()]
@@ -135,7 +138,10 @@ class Hung:
             "children": self.children,
         }
         names = known.get(wait.by, [])
-        return wait.what + (f": {'one or more of ' if len(names) > 1 else ''}{listed(names)}" if names else "")
+        known_by_name = [f"thread {handler.name}" for handler in self.unfinished if handler.kind == "thread"]
+        what = _explain.listed(known_by_name) if known_by_name and wait.calls == SHUTDOWN else wait.what
+        one_of = "one or more of " if len(names) > 1 else ""
+        return f"{what}: {one_of}{_explain.listed(names)}" if names else what
 
     def _place(self, thread: Thread, frames: tuple[StackFrame, ...]) -> str:
         """Where a thread is in the program's code, or else the function that it was started with."""

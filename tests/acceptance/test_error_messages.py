@@ -128,7 +128,7 @@ def test_a_thread_that_hangs(capexit, message):
     """
     expected = """
     the program was still running after 0.5 s and was killed
-    process N (main): the program is over, but the interpreter waits for a thread that is no daemon to end: \
+    process N (main): the program is over, but the interpreter waits for thread Thread-1 (work): \
 thread 0x… in work (program.py:5): threading.Event().wait()
     thread 0x…:
     ...

@@ -57,7 +57,7 @@ PROGRAMS = {
         print("ready", flush=True)
         """,
         rf"""
-        process \d+ \(main\): the program is over, but the interpreter waits for a thread that is no daemon to end: {NAME} in work \(program.py:4\): threading.Event\(\).wait\(\)
+        process \d+ \(main\): the program is over, but the interpreter waits for thread worker: {NAME} in work \(program.py:4\): threading.Event\(\).wait\(\)
         """,
         "threading.Event().wait()",
     ),
@@ -99,10 +99,9 @@ PROGRAMS = {
         print("ready", flush=True)
         """,
         rf"""
-        process \d+ \(main\): the handler _exit_function\(\) did not return; it was registered at .*multiprocessing/util.py:\d+
-          it waits for the feeder thread of a multiprocessing queue, which ends when all that was put into the queue has been read: {NAME} in _feed \(.*multiprocessing/queues.py:\d+\).*
+        process \d+ \(main\): the program is over, but the interpreter waits for the feeder thread of a multiprocessing queue, which ends when all that was put into the queue has been read: {NAME} in _feed \(.*multiprocessing/queues.py:\d+\).*
         """,
-        "thread.join()",
+        "send_bytes(obj)",
     ),
     "a multiprocessing child": Hanging(
         """
@@ -137,7 +136,7 @@ PROGRAMS = {
         rf"""
         process \d+ \(main\): the program was still running: its main thread was in <module> \(program.py:12\): child.join\(\)
           it waits for a multiprocessing process to end: process (?P<child>\d+) \(multiprocessing\)
-        process (?P=child) \(multiprocessing\): it is over, but the interpreter waits for a thread that is no daemon to end: {NAME} in block \(program.py:5\): threading.Event\(\).wait\(\)
+        process (?P=child) \(multiprocessing\): it is over, but the interpreter waits for thread Thread-1( \(block\))?: {NAME} in block \(program.py:5\): threading.Event\(\).wait\(\)
         """,
         "threading.Event().wait()",
     ),
@@ -238,7 +237,7 @@ PROGRAMS = {
         print("ready", flush=True)
         """,
         r"""
-        process \d+ \(main\): the (handler finalize._exitfunc\(\)|finalizer block\(\)) did not return; it was registered at .*
+        process \d+ \(main\): the finalizer block\(\) did not return; it was registered at .*
           it was in block \(program.py:6\): threading.Event\(\).wait\(\)
           it waits for a threading.Event to be set or a Condition to be notified
         """,

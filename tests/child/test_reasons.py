@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from interpreters import others
 
-from pytest_atexit import CapExit, Ending, ExitResult, ProgramTimeout
+from pytest_atexit import CapExit, Ending, ExitResult, ProgramTimeout, RunningProgram
 
 Recorded = Callable[..., ExitResult]
 IN_MAIN_CODE = """
@@ -167,6 +167,35 @@ def test_what_outlives_grace_or_timeout(capexit: CapExit) -> None:
         started.wait(timeout=0.1)
     result = caught.value.result
     assert result.reason.startswith(f"it was killed, for it was still running after 0.1 s: {hung}")
+
+
+WAITING = """
+import atexit, threading
+
+@atexit.register
+def close(): pass
+
+threading.Thread(target=threading.Event().wait, args=(30,), name="worker").start()
+"""
+
+
+def test_what_ends_the_wait_for_a_thread(capexit: CapExit) -> None:
+    """The thread is named. An interrupt ends the wait only, so handlers run and nothing needs a reason."""
+
+    def waiting() -> RunningProgram:
+        started = capexit.start(WAITING)
+        started.wait_for(lambda: any(c.kind == "thread" for r in started._run.records() for c in r.record.timeline))
+        return started
+
+    assert waiting().stop().reason == (
+        "SIGTERM came while the interpreter waited for thread worker and had its default action: "
+        "no signal handler was installed"
+    )
+    assert waiting().stop(signal.SIGCONT, grace=0.1).reason == (
+        "SIGKILL ended it, for it was still running 0.1 s after SIGCONT: the interpreter waited for thread worker"
+    )
+    result = waiting().stop("SIGINT", allow_failures=True)
+    assert (result.ran, result.reason) == (["close"], None)
 
 
 def test_a_handler_that_came_too_late(recorded: Recorded) -> None:
