@@ -28,10 +28,10 @@ TITLE = rf"(Current thread|Thread) (0x[0-9a-fA-F]+)(.*) \(most recent call first
 THREAD = re.compile(rf"^{TITLE}$")
 FRAME = re.compile(r"^  File \"(.*)\", line (\d+) in (.*)$")
 OWN = '"<pytest-atexit '  # PyPy shows the agent's frames, which handlers don't see
-CUT = "  ..."  # stands for the outer frames of a deep stack
+DEPTH = 100  # frames of a stack that faulthandler shows at most; not every version says that there are more
 LINE = re.compile(
     rf"^(?:{TITLE}|  File \".*\", line \d+ in .*|  \.\.\.|  Garbage-collecting|  <no Python frame>|"
-    r"Stack \(most recent call first\):|)\n?$".encode()
+    r"  <freed thread state>|Stack \(most recent call first\):|)\n?$".encode()
 )
 
 
@@ -117,10 +117,11 @@ def _parse(text: str) -> list[Thread]:
 
 def _thread(title: re.Match[str], lines: list[str], *, is_main: bool) -> Thread:
     name = "" if is_main else title[3]  # the name of the main thread would be that of the executable
+    frames = tuple((match[1], int(match[2]), match[3]) for line in lines if (match := FRAME.match(line)))
     return Thread(
         title=f"{'main ' if is_main else ''}thread {title[2]}{name}",
-        frames=tuple((match[1], int(match[2]), match[3]) for line in lines if (match := FRAME.match(line))),
+        frames=frames,
         is_main=is_main,
-        is_whole=CUT not in lines,
+        is_whole=len(frames) < DEPTH,
         is_exact=title[4] is None,
     )

@@ -257,6 +257,22 @@ PROGRAMS = {
         """,
         "sleep(600)",
     ),
+    "a stack that is too deep to be shown as a whole": Hanging(
+        """
+        import time
+        class Thing:
+            def __del__(self, sleep=time.sleep):
+                self.descend(150, sleep)
+            def descend(self, levels, sleep):
+                self.descend(levels - 1, sleep) if levels else sleep(600)
+        thing = Thing()
+        print("ready", flush=True)
+        """,
+        r"""
+        process \d+ \(main\): it did not end: its main thread was in descend \(program.py:7\): .*
+        """,
+        "self.descend(levels - 1, sleep) if levels else sleep(600)",
+    ),
     "a signal handler that needs the lock of what it interrupts": Hanging(
         """
         import os, signal, sys, threading
@@ -344,4 +360,8 @@ def test_what_hangs_is_named_first(capexit: CapExit, hanging: Hanging) -> None:
 @EACH
 def test_it_is_on_other_interpreters(capexit: CapExit, hanging: Hanging, python: str) -> None:
     """Their standard libraries wait in functions of the same names."""
-    check(capexit, hanging, python)
+    # A .pth file of theirs may import threading before the agent is there, and then no thread is recorded by name.
+    begins = re.sub(
+        r"for (thread (worker|Thread-1\S* \S*)):", r"for (\1|a thread that is no daemon to end):", hanging.begins
+    )
+    check(capexit, hanging._replace(begins=begins), python)
