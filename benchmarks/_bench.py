@@ -65,7 +65,7 @@ class Bench:
         prepared = invocation(program, (), Options(env=self.env, python=self.python), None, self.folder)
         journal = Journal()
         try:
-            spawn(prepared, journal, self.session.agent.entry(prepared), None).communicate()
+            spawn(prepared, journal.path, self.session.agent.entry(prepared), None).communicate()
         finally:
             journal.close()
 

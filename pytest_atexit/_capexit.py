@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
+from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram
@@ -69,12 +70,22 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
 
 
 class CapExit:
-    """Runs programs in child interpreters and records what happens at their exit."""
+    """Runs programs in child interpreters and records what happens at their exit.
 
-    def __init__(self, session: Session, timeout: float, linger: float) -> None:
+    Args:
+        session: what all of them share.
+        timeout: seconds.
+        linger: seconds.
+        skip: what ends a test where the system can't do what it needs, with the reason.
+    """
+
+    def __init__(
+        self, session: Session, timeout: float, linger: float, skip: Callable[[str], object] | None = None
+    ) -> None:
         self._session = session
         self._timeout = timeout
         self._linger = linger
+        self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._folders: list[Path] = []
@@ -92,6 +103,7 @@ class CapExit:
         timeout: float | None = None,
         allow_failures: bool = False,
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> ExitResult:
         """Run a program to its end.
 
@@ -107,6 +119,7 @@ class CapExit:
             timeout: seconds, by default the configured ones.
             allow_failures: accept handlers that raised.
             launcher: "spawn": a fresh interpreter.
+            as_pid1: as PID 1 of a PID namespace, as in a container. Where the system allows none, the test is skipped.
 
         Raises:
             LaunchError: nothing was started.
@@ -115,7 +128,7 @@ class CapExit:
             HandlerFailed: a handler raised.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
         started = self._start(program, args, options, launcher, ending, attended=True)
         return started.wait(timeout, allow_failures=allow_failures)
@@ -130,6 +143,7 @@ class CapExit:
         python: str | PathLike[str] | None = None,
         python_args: Sequence[str] = (),
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> RunningProgram:
         """Start a program and return at once. The arguments are those of `run`.
 
@@ -137,7 +151,7 @@ class CapExit:
             LaunchError: nothing was started.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         return self._start(program, args, options, launcher)
 
     def free_port(self) -> int:
@@ -171,6 +185,8 @@ class CapExit:
             prepared = invocation(program, args, options, ending, folder)
             run = Run(prepared, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
+            if isinstance(error, NamespaceRefused) and self._skip:
+                self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)

@@ -130,18 +130,22 @@ class Journal:
 
     Args:
         name: what `/proc/PID/maps` shows of it.
+        folder: where to make a file of that name, for processes that can't come at memory of this one.
     """
 
-    def __init__(self, name: str = "pytest-atexit") -> None:
+    def __init__(self, name: str = "pytest-atexit", folder: str = "") -> None:
         import fcntl  # noqa: PLC0415, for not every system has it
 
-        self.descriptor = _system.memfd_create(name)
+        self._file = os.path.join(folder, name) if folder else ""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.descriptor = os.open(self._file, flags, 0o600) if folder else _system.memfd_create(name)
         try:
             os.ftruncate(self.descriptor, SIZE)  # sparse: takes memory only where something is written
             # F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW, for writing to a truncated mapping is fatal
-            fcntl.fcntl(self.descriptor, 1033, 0x1 | 0x2 | 0x4)
+            if not folder:
+                fcntl.fcntl(self.descriptor, 1033, 0x1 | 0x2 | 0x4)
         except OSError as error:
-            os.close(self.descriptor)
+            self.close()
             msg = f"no journal could be made, perhaps for a limit on file sizes (ulimit -f): {error}"
             raise LaunchError(msg) from error
         self._programs: dict[int, Program] = {}  # by the address of their first line
@@ -151,13 +155,16 @@ class Journal:
     @property
     def path(self) -> str:
         """Where a child opens it, as long as this process lives."""
-        return f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        return self._file or f"/proc/{os.getpid()}/fd/{self.descriptor}"
 
     def close(self) -> None:
         """Give the memory back."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+            if self._file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._file)
 
     def programs(self) -> list[Program]:
         """Returns the programs that were started, in no order; the forked ones are in their parents' `forks`."""

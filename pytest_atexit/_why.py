@@ -21,6 +21,7 @@ FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
 TRACEBACK = re.compile(r"^(Traceback \(most recent call last\):$|(Syntax|Indentation|Tab)Error: )", re.MULTILINE)
 UNCAUGHT = 1
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+INTERRUPTED = 128 + signal.SIGINT  # as PID 1, Python can't end itself by the signal
 
 
 class HasState(Protocol):
@@ -52,6 +53,7 @@ class Evidence:
         is_foreign: the status is that of another process: of a shell script, say, that started this one.
         overran: the timeout in seconds, if it was killed after that.
         hung: what it hung in then, in words.
+        is_pid1: it was the first process of a PID namespace.
     """
 
     status: ExitStatus | None = None
@@ -70,6 +72,7 @@ class Evidence:
     overran: float | None = None
     hung: str = ""
     is_foreign: bool = False
+    is_pid1: bool = False
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
@@ -84,6 +87,8 @@ def ending_of(evidence: Evidence) -> Ending | None:
         return Ending.EXEC
     if evidence.status is None or _is_cut_off(evidence) or (_skipped(evidence) and not evidence.called):
         return None
+    if evidence.is_pid1 and evidence.status.code == INTERRUPTED and evidence.uncaught:
+        return Ending.SIGINT
     if evidence.status.code == UNCAUGHT:
         uncaught = TRACEBACK.search(evidence.stderr) if evidence.uncaught is None else evidence.uncaught
         return Ending.EXCEPTION if uncaught else Ending.SYS_EXIT
@@ -101,9 +106,7 @@ def _signal_ending(evidence: Evidence, number: int) -> Ending | None:
 def reason_of(evidence: Evidence) -> str | None:
     """Returns one sentence on why handlers were skipped or cut off, or None where none were."""
     if evidence.grace:
-        seconds, first = evidence.grace
-        hung = _explain.did_not_end(evidence.unfinished[-1]) if evidence.unfinished else ""
-        return _because(f"SIGKILL ended it, for it was still running {seconds:g} s after {signal_name(first)}", hung)
+        return _grace_reason(evidence, *evidence.grace)
     if evidence.overran is not None:
         return _because(f"it was killed, for it was still running after {evidence.overran:g} s", evidence.hung)
     if not any(handler.state in ("skipped", "unfinished") for handler in evidence.handlers):
@@ -141,6 +144,14 @@ def _ended_by(evidence: Evidence) -> str:
     if evidence.called and evidence.too_late and not evidence.unfinished:
         return "they were registered while handlers were already running, which is too late"
     return UNKNOWN
+
+
+def _grace_reason(evidence: Evidence, seconds: float, first: int) -> str:
+    name = signal_name(first)
+    told = f"SIGKILL ended it, for it was still running {seconds:g} s after {name}"
+    if evidence.is_pid1 and first not in evidence.caught:
+        return f"{told}: PID 1 ignores {name} as long as no signal handler is installed"
+    return _because(told, _explain.did_not_end(evidence.unfinished[-1]) if evidence.unfinished else "")
 
 
 def _signal_reason(evidence: Evidence, number: int, during: str) -> str:

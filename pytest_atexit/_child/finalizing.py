@@ -43,11 +43,11 @@ class Registry(dict):
     def note(self, info):
         number = noted(b"finalize", b"", (info.func, info.args, info.kwargs or {}), 4, self.make)
         if number is not None:
-            self.numbers[id(info)] = number
+            self.numbers[info.index] = number
 
     def pop(self, finalizer, default=None):
         info = dict.pop(self, finalizer, default)
-        number = self.numbers.pop(id(info), None)
+        number = None if info is None else self.numbers.pop(info.index, None)
         if number is None:
             return info
         try:
@@ -76,11 +76,11 @@ def cover_weakref(space):
     def set_atexit(finalizer, value):
         change(finalizer, value)
         info = registry.get(finalizer)
-        number = registry.numbers.get(id(info))
+        number = None if info is None else registry.numbers.get(info.index)
         if info is not None and info.atexit and number is None:
             registry.note(info)
         elif info is not None and not info.atexit and number is not None:
-            del registry.numbers[id(info)]
+            del registry.numbers[info.index]
             taken_out([number])
 
     kind.atexit = property(get, set_atexit, None, kind.atexit.__doc__)

@@ -6,6 +6,7 @@ PyPy hides that of its own modules which are in Python: no traceback, no `f_back
 
 from exiting import Witness  # what it defines is overwritten below
 from failing import arm, get_arguments, note_raised, raised, restore
+from holding import OVER, asked_for, looks, page
 from registering import Entry, exit_begins, numbers, registration
 from sitecustomize import (
     PARTS,
@@ -19,6 +20,7 @@ from sitecustomize import (
     load,
     main_thread,
     modules,
+    moments,
     monotonic_ns,
     namespace,
     put,
@@ -103,6 +105,8 @@ def caller(number, handler, args, kwargs, is_reported=True):
         exit_begins()()
         try:
             target[0](b"S%x\t%d\t%d\n" % (monotonic_ns(), "last_type" in sys.__dict__, number))
+            if moments:
+                hold(number)
             handler(*args, **kwargs)
             target[0](b"E%x\t%d\n" % (monotonic_ns(), number))
         except BaseException as error:
@@ -120,6 +124,15 @@ def doing(number, handler, args, kwargs, ends=None):
 def ends_for(module, name):
     """What is raised is noted at once."""
     return module, name
+
+
+def hold(number):
+    """Hold the handler that is about to be called, if a test asks for that."""
+    slot = page[0] and asked_for(number)
+    if slot:
+        for over in looks(slot + OVER):
+            if over:
+                return
 
 
 def runner(run):

@@ -16,6 +16,7 @@ from sitecustomize import (
     live,
     load,
     main_thread,
+    moments,
     monotonic_ns,
     namespace,
     put,
@@ -32,6 +33,8 @@ NAMELESS = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n"
 LONGEST_NAME = 1000
 FEW = 10  # handlers, from which on it pays to load what calls many
 real_clear = real_register = real_unregister = None  # the functions of `atexit`
+between = ()  # what is drawn between the start of a handler and its call
+labels = {}  # names of handlers by their numbers, where a test may want to hold one
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
 
 
@@ -119,10 +122,13 @@ def registration(number, handler, args, kwargs, depth, *, maker=None):
         if not audited:
             raise
         frame = None
+    name = unicode_escape_encode(name[:LONGEST_NAME])[0]
+    if moments:
+        labels[number] = name
     return b"R\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%b\n" % (
         number,
         monotonic_ns(),
-        unicode_escape_encode(name[:LONGEST_NAME])[0],
+        name,
         interned(module),
         interned(file),
         *where(frame),
@@ -185,18 +191,22 @@ def chain(number, handler, args, kwargs, ends=None):
 
         handler, args = with_keywords(handler, args, kwargs), ()
     stamp = map(Builtin.__call__, out, always(b"%d\n" % number))
-    return map("".format, *before, begin, stamp, calls(handler, args), end, stamp, *after)
+    return map("".format, *before, begin, stamp, *between, calls(handler, args), end, stamp, *after)
 
 
 def make_chains():
     """Make the iterators that all chains share."""
-    global begin, end, out, usual_ends
+    global begin, between, end, out, usual_ends
     out, clock = iter(Method(target.__getitem__, 0), None), iter(monotonic_ns, None)
     is_uncaught = iter(Method(sys.__dict__.__contains__, "last_type"), None)  # set where an exception ended the program
     # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
     begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
     end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
     usual_ends = noticing(report_next)
+    if moments:
+        from holding import checkpoint
+
+        between = (checkpoint(),)
 
 
 def report_next():

@@ -35,6 +35,7 @@ PARTS = {
     "extending": None,
     "failing": None,
     "finalizing": None,
+    "holding": None,
     "ignoring": None,
     "interrupting": None,
     "joining": None,
@@ -63,8 +64,11 @@ posix = ref(modules["posix"])  # nothing of it is held: a module that lives at t
 
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
-path = os.environ.get("PYTEST_ATEXIT_JOURNAL")
-areas = []  # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
+path = os.environ.get("PYTEST_ATEXIT_JOURNAL", "")
+moments = path[-8:] == "#moments"  # a test may hold handlers
+if moments:
+    path = path[:-8]
+areas = []  # every mapping; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
 window = None  # the current mapping, its address in the journal, and the end of what is ours in it
 top = 0  # the first free address of this program; 0 as long as it has none of its own
@@ -76,29 +80,31 @@ known = {}  # numbers of strings that lines refer to
 string_numbers = iter(range(1 << 62))  # drawn by one call into C, so no thread gets the same
 
 
-def mapped(length):
-    """Map `length` bytes at `top`, and keep no descriptor: a program may list, close or reuse them."""
+def mapped(length, offset=None):
+    """Map `length` bytes, by default at `top`, and keep no descriptor: a program may list, close or reuse them."""
     global top
     os = posix()
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if not top:
+        if not top and offset is None:
             top = os.getpid() << PROCESS_BITS
             while os.pread(descriptor, 1, top) != b"\0":
                 top += 1 << PROGRAM_BITS
+        place = top if offset is None else offset
         if sys.version_info >= (3, 13):
-            area = mmap(descriptor, length, offset=top, trackfd=False)
+            area = mmap(descriptor, length, offset=place, trackfd=False)
         else:  # It keeps a duplicate, whose number it closes when it dies: by then nobody must use that number.
             expected = os.dup(descriptor)
             os.close(expected)
-            area = mmap(descriptor, length, offset=top)
+            area = mmap(descriptor, length, offset=place)
             ours, other = os.fstat(descriptor), os.fstat(expected)  # a thread may have taken that number
             if (ours.st_dev, ours.st_ino) == (other.st_dev, other.st_ino):
                 os.close(expected)
     finally:
         os.close(descriptor)
     areas.append(area)
-    top += length
+    if offset is None:
+        top += length
     return area
 
 
@@ -293,6 +299,10 @@ def mmap_module():
 def start(os):
     global mmap, pid, teardown, unrecorded, window
     mmap = mmap_module().mmap
+    if moments:
+        from holding import prepare_to_hold
+
+        prepare_to_hold()
     area = mapped(WINDOW)
     target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
     interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0

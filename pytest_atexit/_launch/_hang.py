@@ -154,7 +154,11 @@ class Hung:
 
 
 def hung_processes(
-    recorded: Iterable[Recorded], stacks: dict[int, list[Thread]], living: Iterable[Process], folders: list[str]
+    recorded: Iterable[Recorded],
+    stacks: dict[int, list[Thread]],
+    living: Iterable[Process],
+    folders: list[str],
+    inside: dict[int, int],
 ) -> list[Hung]:
     """Returns the recorded processes that live, in their order, the helpers of multiprocessing last.
 
@@ -163,23 +167,27 @@ def hung_processes(
         stacks: by pid, of those that could be asked.
         living: what lives of the program, recorded or not.
         folders: paths below these are shown relative to them.
+        inside: the pids by which records know the processes of another PID namespace.
     """
-    alive = {process.pid: process for process in living}
-    roles = {each.record.pid: each.record.role for each in recorded}  # of an exec's two records the last one counts
-    last = {each.record.pid: each for each in recorded if each.record.pid in alive}
-    hung = [Hung(each, folders, stacks.get(pid), _children(pid, alive, roles)) for pid, each in last.items()]
+    alive = {inside.get(process.pid, process.pid): process for process in living}
+    last = {each.record.pid: each for each in recorded}  # of an exec's two records the last one counts
+    roles = {pid: each.record.role for pid, each in last.items()}
+    hung = [
+        Hung(each, folders, stacks.get(alive[pid].pid), _children(alive[pid], alive, roles))
+        for pid, each in last.items()
+        if pid in alive
+    ]
     return sorted(hung, key=lambda process: process.recorded.record.role == "helper")
 
 
-def _children(pid: int, alive: dict[int, Process], roles: dict[int, str]) -> list[str]:
+def _children(parent: Process, alive: dict[int, Process], roles: dict[int, str]) -> list[str]:
     """Names of the living children of a process, with those that multiprocessing's fork server has started for it."""
     names = []
-    for child in (process for process in alive.values() if process.parent == pid):
-        role = roles.get(child.pid)
-        if role == "helper":
-            names += _children(child.pid, alive, roles)
-        else:
-            names.append(f"process {child.pid} ({role or _command(child.pid)})")
+    for pid, child in alive.items():
+        if child.parent == parent.pid and roles.get(pid) == "helper":
+            names += _children(child, alive, roles)
+        elif child.parent == parent.pid:
+            names.append(f"process {pid} ({roles.get(pid) or _command(child.pid)})")
     return names
 
 

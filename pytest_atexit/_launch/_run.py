@@ -13,6 +13,8 @@ from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
 from pytest_atexit._launch._evidence import evidence_of, explained
+from pytest_atexit._launch._moments import Moments
+from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
@@ -24,6 +26,7 @@ from pytest_atexit._status import ExitStatus
 from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
+    from pytest_atexit._events import ProcessBegan
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
@@ -39,7 +42,7 @@ class Run:
     """A started program.
 
     Args:
-        attended: who starts it waits for its end at once, so its output needs no thread.
+        attended: who starts it waits for its end at once, so its output needs no thread, and no handler can be held.
 
     Attributes:
         command: a shell line that replays it.
@@ -49,6 +52,7 @@ class Run:
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
         hung: what its main process hung in then, in words.
+        moments: at which tests hold it.
     """
 
     def __init__(
@@ -57,11 +61,14 @@ class Run:
         self.invocation = invocation
         self._agent = str(agent.folder)
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
-        self._journal = Journal(journal)
+        # From its own /proc, or as another user namespace's, PID 1 can't come at our memory.
+        self._journal = Journal(journal, str(agent.folder) if invocation.as_pid1 else "")
+        self.moments = Moments(self._journal)
+        variable = self._journal.path if attended else self.moments.variable
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, self._journal, self._agent_entry, stdin)
+            child = spawn(invocation, variable, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
@@ -78,7 +85,7 @@ class Run:
         # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
         first = Process.look(self.pid) or Process.look(os.getpid())
         assert first is not None
-        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % self._journal.path.encode()
+        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % variable.encode()
         self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
@@ -121,11 +128,17 @@ class Run:
         self.output.signal_group(signum)
 
     def await_end(self, seconds: float) -> bool:
-        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then."""
+        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then.
+
+        Raises:
+            PytestAtexitError: this thread has forgotten to enter a moment, and a handler is held for it.
+        """
+        __tracebackhide__ = True
         deadline = time.monotonic() + seconds
         while not self.output.wait(min(READING_PAUSE, max(0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 return False
+            self.moments.check_forgotten()
             self._journal.read()
         return True
 
@@ -133,7 +146,21 @@ class Run:
         """Returns what the journal tells by now."""
         if not self._released and (size := self._journal.read()) != self._size:
             self._lives, self._size = lives_of(self._journal), size
+            if self.invocation.as_pid1:
+                for life in self._lives:
+                    life.began = self._seen_from_outside(life.began)
         return self._lives
+
+    def _seen_from_outside(self, began: ProcessBegan) -> ProcessBegan:
+        """PID 1 as what it is outside. What others are there is known only as long as they live: see `pids_outside`."""
+        pid, parent = (self.pid if number == 1 else number for number in (began.pid, began.parent_pid))
+        return replace(began, pid=pid, parent_pid=parent)
+
+    def pids_outside(self) -> dict[int, int] | None:
+        """Returns the pids of what lives by those in records and in the journal; None where these are the same."""
+        if not self.invocation.as_pid1:
+            return None
+        return {1: self.pid, self.pid: self.pid, **pids_outside(self.pid)}
 
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
@@ -153,7 +180,13 @@ class Run:
     def _recorded(self, lives: list[Life]) -> list[Process]:
         """The recorded processes that are still there, be it as zombies, without the one that was started."""
         moments = {life.began.pid: life.began.time for life in lives if life.began.pid != self.pid}
-        return [process for pid, moment in moments.items() if (process := written_by(pid, moment))]
+        outside = (
+            self.pids_outside() if moments else None
+        )  # who isn't there has ended, and its pid is another's outside
+        pids = (
+            moments if outside is None else {outside[pid]: moment for pid, moment in moments.items() if pid in outside}
+        )
+        return [process for pid, moment in pids.items() if (process := written_by(pid, moment))]
 
     def processes(self, lives: list[Life]) -> list[Process]:
         """Returns the recorded processes that still live, the one that was started included."""
@@ -259,6 +292,7 @@ class Run:
             overran=self.overran,
             hung=self.hung,
             is_foreign=main.record.pid != self.pid,
+            is_pid1=self.invocation.as_pid1,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(

@@ -22,6 +22,7 @@ from pytest_atexit._errors import (
 )
 from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
 from pytest_atexit._launch._hang import explain_hang, hung_processes
+from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -182,6 +183,20 @@ class RunningProgram:
         check = (lambda: predicate(self)) if takes_argument(predicate) else predicate
         return self._until(check, timeout, name_of(predicate))
 
+    def during(self, name: str, timeout: float | None = None) -> Moment:
+        """Arm a moment: the handler of that name which begins next is held at its start while `with` its block runs.
+
+        Args:
+            name: of a handler of the program or of a process under it, whichever begins first.
+            timeout: seconds in which it must begin, from the start of the block; None for the configured ones.
+
+        Raises:
+            ProgramEnded: the program had ended.
+            PytestAtexitError: the handler had already begun, and no other one of that name is registered.
+        """
+        __tracebackhide__ = True
+        return Moment(self._run, self._until, name, timeout)
+
     def send_signal(self, signum: int | str) -> None:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
 
@@ -243,7 +258,7 @@ class RunningProgram:
         if not self._run.ended:
             sent = time.monotonic()
             self.send_signal(number)
-            if not self._run.output.wait(grace):
+            if not self._run.await_end(grace):
                 self._run.grace = grace, number
                 self._run.kill_tree()
             self._run.grace_used = time.monotonic() - sent
@@ -256,8 +271,13 @@ class RunningProgram:
         else:
             self._run.caught.discard(signum)
 
-    def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
-        """Returns the first true value of `check`, which is asked again at each output and each PAUSE."""
+    def _until(
+        self, check: Callable[[], T | None], timeout: float | None, what: str, why: Callable[[], list[str]] = list
+    ) -> T:
+        """Returns the first true value of `check`, which is asked again at each output and each PAUSE.
+
+        If there is none, an error says what the test waited for, and in lines from `why` what there was instead.
+        """
         __tracebackhide__ = True
         limit = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
@@ -267,15 +287,16 @@ class RunningProgram:
             if value := check():
                 return value
             if ended:
-                self._raise(ProgramEnded, f"the program ended ({self._run.status}) while the test waited for {what}")
+                headline = f"the program ended ({self._run.status}) while the test waited for {what}"
+                self._raise(ProgramEnded, [headline, *why()])
             if (left := deadline - time.monotonic()) <= 0:
-                self._raise(WaitTimeout, f"the test waited {limit:g} s for {what}, in vain")
+                self._raise(WaitTimeout, [f"the test waited {limit:g} s for {what}, in vain", *why()])
             with changed:
                 changed.wait(min(left, PAUSE))
 
-    def _raise(self, error: type[ProgramEnded | WaitTimeout], headline: str) -> None:
+    def _raise(self, error: type[ProgramEnded | WaitTimeout], lines: list[str]) -> None:
         __tracebackhide__ = True
-        lines = [headline, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
+        lines = [*lines, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
         raise error("\n".join(lines))
 
     def _finished(self, allow_failures: bool) -> ExitResult:
@@ -318,11 +339,13 @@ class RunningProgram:
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
         lives = run.lives()
-        stacks = stacks_of(run.processes(lives), run.output)
-        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders)
-        lines = explain_hang(hung)
+        alive = run.processes(lives)
+        stacks = stacks_of(alive, run.output)
+        inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
+        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders, inside)
+        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(hung)]
         run.overran = limit
-        run.hung = next((process.statement() for process in hung if process.recorded.record.pid == run.pid), "")
+        run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"

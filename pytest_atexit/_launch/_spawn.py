@@ -12,30 +12,31 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pytest_atexit._errors import LaunchError
+from pytest_atexit._launch._namespace import start_as_pid1
 from pytest_atexit._launch._popen import Child
 from pytest_atexit._launch._process import SignalMasks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_atexit._journal import Journal
     from pytest_atexit._launch._invocation import Invocation, Stdin
 
 CORE_LIMIT = threading.Lock()  # held while our own limit is lowered for a child
 PIPE_SIZE = 1 << 16  # of Linux; so much can be written before anybody reads
 
 
-def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, with that entry on PYTHONPATH.
+def spawn(invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, with that entry on PYTHONPATH and that value for the agent.
 
     Raises:
-        LaunchError: the system refused to start it.
+        LaunchError: the system refused to start it, or allows no PID namespace (`NamespaceRefused`).
     """
     with _input(stdin) as source, _clear_mask(), _no_core_files():
         try:
+            start = start_as_pid1 if invocation.as_pid1 else Child
             return cast(
                 "subprocess.Popen[bytes]",
-                Child(
+                start(
                     invocation.argv,
                     stdin=source,
                     stdout=subprocess.PIPE,
@@ -52,10 +53,10 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
             raise LaunchError(msg) from error
 
 
-def _environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+def _environment(invocation: Invocation, journal: str, entry: Path) -> dict[str, str]:
     env = dict(invocation.env)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
-    env["PYTEST_ATEXIT_JOURNAL"] = journal.path
+    env["PYTEST_ATEXIT_JOURNAL"] = journal
     if invocation.import_paths:
         env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
     if invocation.ending:

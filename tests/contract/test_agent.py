@@ -13,7 +13,7 @@ import pytest
 
 import pytest_atexit
 from pytest_atexit import _journal
-from pytest_atexit._launch import _agent, _bytecode, _stacks
+from pytest_atexit._launch import _agent, _bytecode, _moments, _stacks
 
 CORE, UNBUILT = "sitecustomize", "unbuilt"
 ON_PYPY = "on_pypy"  # overwrites what is otherwise there
@@ -85,6 +85,19 @@ def _number(name: str) -> int:
     ]
     base, _, shift = text.partition(" << ")
     return int(base) << int(shift or 0)
+
+
+def test_agent_and_parent_agree_on_moments() -> None:
+    """What a test asks for and what the agent answers is where the other side looks for it."""
+    holding = {
+        ast.unparse(node.targets[0]): eval(ast.unparse(node.value), {})
+        for node in TREES["holding"].body
+        if isinstance(node, ast.Assign)
+    }
+    names = "(OVER, HELD, WHO, NAME)"
+    assert holding["SLOT"] == _moments.SLOT
+    assert holding[names] == (_moments.OVER, _moments.HELD, _moments.WHO, _moments.NAME)
+    assert holding["PAGE"] == (_moments.MOST + 2) * _moments.SLOT  # the first slot, and an empty one behind the last
 
 
 def test_only_known_modules_are_imported() -> None:
