@@ -14,8 +14,10 @@ from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._arguments import check_timeout
+from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
+from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
@@ -44,8 +46,15 @@ class Session:
         """Ends the programs if this process is killed."""
         return Guardian(self.folder, self.agent.folder)
 
+    @cached_property
+    def servers(self) -> ForkServers:
+        """The fork servers."""
+        return ForkServers(self.guardian)
+
     def close(self) -> None:
         """Leave nothing behind."""
+        if "servers" in vars(self):
+            self.servers.close()
         if "folder" in vars(self):
             shutil.rmtree(self.folder, ignore_errors=True)
         if "agent" in vars(self):
@@ -76,15 +85,26 @@ class CapExit:
         session: what all of them share.
         timeout: seconds.
         linger: seconds.
+        launcher: auto, spawn or fork.
+        preload: modules that a fork server imports first.
         skip: what ends a test where the system can't do what it needs, with the reason.
     """
 
     def __init__(
-        self, session: Session, timeout: float, linger: float, skip: Callable[[str], object] | None = None
+        self,
+        session: Session,
+        timeout: float,
+        linger: float,
+        launcher: str = "auto",
+        preload: tuple[str, ...] = (),
+        *,
+        skip: Callable[[str], object] | None = None,
     ) -> None:
         self._session = session
         self._timeout = timeout
         self._linger = linger
+        self._launcher = launcher
+        self._preload = preload
         self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
@@ -118,7 +138,7 @@ class CapExit:
             python_args: flags for it.
             timeout: seconds, by default the configured ones.
             allow_failures: accept handlers that raised.
-            launcher: "spawn": a fresh interpreter.
+            launcher: "spawn", a fresh interpreter; "fork", from a fork server; "auto", whichever suits the program.
             as_pid1: as PID 1 of a PID namespace, as in a container. Where the system allows none, the test is skipped.
 
         Raises:
@@ -174,16 +194,15 @@ class CapExit:
         attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
-        if launcher not in (None, "auto", "spawn"):
-            msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
-            raise LaunchError(msg)
+        name = self._launcher if launcher is None else launcher
         try:
             session = self._session
             agent = session.agent
             folder = new_folder("run-", session.folder)
             self._folders.append(folder)
             prepared = invocation(program, args, options, ending, folder)
-            run = Run(prepared, agent, session.guardian, options.stdin, attended=attended)
+            way = Launcher(name, session.servers, self._preload)
+            run = Run(prepared, way, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))

@@ -48,7 +48,7 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
         wrong = str(error)
     if settings is None:
         pytest.fail(wrong, pytrace=False)
-    made = CapExit(session, settings.timeout, settings.linger, pytest.skip)
+    made = CapExit(session, **settings._asdict(), skip=pytest.skip)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made

@@ -42,6 +42,7 @@ PARTS = {
     "leaving": None,
     "on_pypy": None,
     "registering": None,
+    "serving": None,
     "starting": None,
     "unregistering": None,
     "values": None,
@@ -65,9 +66,7 @@ posix = ref(modules["posix"])  # nothing of it is held: a module that lives at t
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
 path = os.environ.get("PYTEST_ATEXIT_JOURNAL", "")
-moments = path[-8:] == "#moments"  # a test may hold handlers
-if moments:
-    path = path[:-8]
+moments = False  # whether a test may hold handlers
 areas = []  # every mapping; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
 window = None  # the current mapping, its address in the journal, and the end of what is ours in it
@@ -250,6 +249,8 @@ def create(spec):
 
 def fork(moment):
     """What is done at a fork, `before` or `after` it in the child."""
+    if path is None:  # this is the fork server: its children begin a record of their own
+        return True
     try:
         load("extending")
         namespace[moment]()
@@ -279,33 +280,42 @@ def watched(finder, hook):
 # ---- the start
 
 
-def mmap_module():
-    """The module, which `sys.modules` doesn't show."""
+def extension(name):
+    """A module of the standard library that is a file of machine code; `sys.modules` doesn't show it."""
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
                 break
         else:
             raise ImportError
-        module = _imp.create_dynamic(ModuleSpec("mmap", None, origin=f"{folder}/mmap{_imp.extension_suffixes()[0]}"))
+        module = _imp.create_dynamic(ModuleSpec(name, None, origin=f"{folder}/{name}{_imp.extension_suffixes()[0]}"))
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
-        import mmap as module
-
-        del modules["mmap"]
+        module = __import__(name)
+        del modules[name]
     return module
 
 
 def start(os):
-    global mmap, pid, teardown, unrecorded, window
-    mmap = mmap_module().mmap
-    if moments:
+    global mmap, moments, path, pid, unrecorded, window
+    mmap = extension("mmap").mmap
+    interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
+    if "PYTEST_ATEXIT_SERVER" in os.environ:  # what is recorded now is part of each child's record
+        area, path = modules["_io"].BytesIO(), None
+        target[0], window = area.write, (area, 0, WINDOW)
+        interned("")
+        cover_functions(os)
+        from serving import serve
+
+        path = serve(os, os.environ)
+        before = area.getvalue()
+    if path[-8:] == "#moments":
+        moments, path = True, path[:-8]
         from holding import prepare_to_hold
 
         prepare_to_hold()
     area = mapped(WINDOW)
     target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
-    interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0
     if (
         window[1] >> PROGRAM_BITS & 0xFF
     ):  # only where the pid has begun a program before can this be another interpreter
@@ -316,11 +326,22 @@ def start(os):
         load("on_pypy")
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
-    stdlib = os.path.dirname(os.__file__)
-    texts = "\0".join((version, sys.executable or "", stdlib, *sys.orig_argv))
+    texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
-    interned("")  # number 0
+    if before:
+        target[0](before)
+    else:
+        interned("")  # number 0
+        cover_functions(os, interpreter)
+    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
+        from starting import first_process
+
+        first_process(os.environ)
+
+
+def cover_functions(os, interpreter=0):
+    global teardown
     if not interpreter:
         faulthandler = create_builtin(ModuleSpec("faulthandler", None))  # our own, which `sys.modules` doesn't show
         exec_builtin(faulthandler)
@@ -337,15 +358,12 @@ def start(os):
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
     _imp.create_builtin = create
-    teardown = watched(sys.path_importer_cache.get(stdlib), sys.__dict__.get("__interactivehook__"))
+    finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    teardown = watched(finder, sys.__dict__.get("__interactivehook__"))
     if "atexit" in modules:
         from registering import cover
 
         cover(modules["atexit"])
-    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
-        from starting import first_process
-
-        first_process(os.environ)
 
 
 if path:

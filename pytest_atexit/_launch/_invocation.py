@@ -56,6 +56,9 @@ class Invocation:
         folder: the run's folder.
         python: the interpreter that is known to run it, or None for a command line of the user's.
         is_python: the process itself is a Python, so it must be recorded.
+        script: what the interpreter is given to run, None for a command line of the user's.
+        flags: what it is given before that.
+        is_text: the program was source text or a function.
         import_paths: what is appended to the program's `sys.path`.
         ending: a line of Python to run at the end of the main module, for a path.
         as_pid1: as the first process of a PID namespace.
@@ -68,6 +71,9 @@ class Invocation:
     folder: Path
     python: str | None = None
     is_python: bool = False
+    script: str | None = None
+    flags: tuple[str, ...] = ()
+    is_text: bool = False
     import_paths: tuple[str, ...] = ()
     ending: str = ""
     as_pid1: bool = False
@@ -120,7 +126,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
             msg = f"there is no file {path}"
             raise LaunchError(msg)
         argv = python, *flags, path, *_texts(args)
-        return replace(base, argv=argv, ending=source_of(wanted) if wanted else "")
+        return replace(base, argv=argv, script=path, flags=flags, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
         if "\n" not in program and program.endswith((".py", ".pyz")):
             raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r})")
@@ -137,7 +143,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"the program can't be saved (see TMPDIR): {error}"
         raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
-    return replace(base, argv=argv, import_paths=import_paths())
+    return replace(base, argv=argv, script=str(file), flags=flags, is_text=True, import_paths=import_paths())
 
 
 def with_ending(text: str, ending: Ending | None) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pytest_atexit import _system
 from pytest_atexit._errors import LaunchError
@@ -26,7 +25,7 @@ def start_as_pid1(
     argv: Sequence[str],
     env: Mapping[str, str],
     **options: Any,  # noqa: ANN401, what Popen takes
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a program as the first process of a PID namespace, as a child of this process.
 
     Args:
@@ -64,7 +63,7 @@ def start_as_pid1(
         child.pid, child.returncode = int(pid), None
     if "failed" in told or not pid:
         child.wait()
-        for stream in (child.stdout, child.stderr):
+        for stream in filter(None, (child.stdout, child.stderr)):
             stream.close()
         if "failed" in told:
             number = int(told["failed"])
@@ -74,7 +73,7 @@ def start_as_pid1(
             f"as_pid1 needs a PID namespace of the program's own, which this system doesn't allow ({why}): "
             "it takes Linux, and root, or user namespaces for everybody"
         )
-    return cast("subprocess.Popen[bytes]", child)
+    return child
 
 
 def pids_outside(first: int) -> dict[int, int]:

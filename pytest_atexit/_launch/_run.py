@@ -18,7 +18,6 @@ from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
-from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._launch._tree import Tree
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
+    from pytest_atexit._launch._launcher import Launcher
     from pytest_atexit._replay import Life
 
 NANOSECONDS = 1e-9
@@ -56,7 +56,14 @@ class Run:
     """
 
     def __init__(
-        self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin, *, attended: bool
+        self,
+        invocation: Invocation,
+        launcher: Launcher,
+        agent: Agent,
+        guardian: Guardian,
+        stdin: Stdin,
+        *,
+        attended: bool,
     ) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
@@ -68,7 +75,7 @@ class Run:
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, variable, self._agent_entry, stdin)
+            child = launcher.launch(invocation, variable, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()

@@ -293,7 +293,7 @@ def test_a_wait_in_vain(capexit, message, wait, args, what):
         ),
         (["echo"], {"python_args": ["-O"]}, "python_args can't be applied to a command line: write them into it"),
         (5, {}, "a program is source text, a function, a path or a list, not int"),
-        ("pass", {"launcher": "rocket"}, "there is no launcher 'rocket'; the launchers are 'auto' and 'spawn'"),
+        ("pass", {"launcher": "rocket"}, "there is no launcher 'rocket'; the launchers are 'auto', 'spawn', 'fork'"),
     ],
 )
 def test_nothing_is_started(capexit, message, program, options, text):
