@@ -13,6 +13,7 @@ from pathlib import Path
 from pytest_atexit import _explain, _system
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
+from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
@@ -20,7 +21,7 @@ from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
-from pytest_atexit._launch._running import RunningProgram, check_timeout
+from pytest_atexit._launch._running import RunningProgram
 from pytest_atexit._result import ExitResult
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
@@ -239,6 +240,5 @@ class CapExit:
 
 
 def _unfinished(program: RunningProgram) -> str:
-    return "\n".join(
-        [repr(program), *_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
-    )
+    output = [*_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
+    return "\n".join([repr(program), *program.timeline(), *output])

@@ -40,6 +40,24 @@ class Recorded:
     registrations: list[Registration]
     exit_calls: list[Call]
 
+    @property
+    def stdlib(self) -> str:
+        """The folder of its standard library, as the interpreter from which it was forked has told."""
+        return _first(self.life).began.stdlib
+
+    @property
+    def python(self) -> tuple[int, ...]:
+        """Major and minor version of its interpreter, likewise."""
+        version = _first(self.life).began.python.rpartition(" ")[2]
+        return tuple(map(int, version.split(".")[:2]))
+
+
+def _first(life: Life) -> Life:
+    """The program from which it came by forks."""
+    while life.parent:
+        life = life.parent
+    return life
+
 
 @collector_paused()
 def lives_of(journal: Journal) -> list[Life]:
@@ -127,10 +145,7 @@ def _recorded(
 @collector_paused()
 def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders: list[str]) -> HandlerLists:
     """Makes the handlers of a program and of its sub-interpreters."""
-    origin = lives[0]
-    while origin.parent:
-        origin = origin.parent
-    stdlib = origin.began.stdlib
+    stdlib = _first(lives[0]).began.stdlib
     paths = [*folders, os.path.dirname(stdlib)] if stdlib else folders
     handlers: list[Handler] = []
     calls: list[tuple[int, Handler]] = []

@@ -1,8 +1,8 @@
 """A part of the agent: what all kinds of exit-time work have in common that are no handlers of `atexit`."""
 
 from failing import expected, missing, note_raised, settle
-from registering import chain, noticing, numbers, registration
-from sitecustomize import has_room, live, monotonic_ns, put, sys
+from registering import chain, make_chains, noticing, numbers, registration
+from sitecustomize import has_room, live, monotonic_ns, namespace, put, sys
 
 
 class Witness:
@@ -38,6 +38,8 @@ def taken_out(gone):
 
 def doing(number, handler, args, kwargs, ends=None):
     """A callable that does the work, and writes its start and end."""
+    if "usual_ends" not in namespace:  # the program has not imported `atexit`
+        make_chains()
     return chain(number, handler, args, kwargs, ends).__next__
 
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
+from pytest_atexit._launch._evidence import evidence_of, explained
 from pytest_atexit._launch._moments import Moments
 from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._tree import Tree
-from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
-from pytest_atexit._why import Evidence, ending_of, reason_of
+from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
     from pytest_atexit._events import ProcessBegan
@@ -51,6 +51,7 @@ class Run:
         grace: seconds and signal after which it was killed, if it was.
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
+        hung: what its main process hung in then, in words.
         moments: at which tests hold it.
     """
 
@@ -97,6 +98,7 @@ class Run:
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
         self.overran: float | None = None
+        self.hung = ""
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
@@ -170,10 +172,10 @@ class Run:
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
-        return records_of(found, self.pid if self.invocation.is_python else None, self._folders)
+        return records_of(found, self.pid if self.invocation.is_python else None, self.folders)
 
     @property
-    def _folders(self) -> list[str]:
+    def folders(self) -> list[str]:
         """Paths below these are shown relative to them."""
         return [str(self.invocation.folder), self.invocation.cwd]
 
@@ -207,7 +209,7 @@ class Run:
         deadline = time.monotonic() + seconds
         while True:
             lives = self.lives()
-            living = self._living(lives)
+            living = self.living(lives)
             alive = living.intersection(self._recorded(lives))
             more = self._may_get_more(lives, living)
             # What is written in the journal by now tells whether the last ones have left anybody while we looked.
@@ -234,7 +236,7 @@ class Run:
             return self._final
         lives = self.lives() if living is None else self._lives
         records = self.records(lives)
-        left = sorted(process.pid for process in (self._living(lives) if living is None else living))
+        left = sorted(process.pid for process in (self.living(lives) if living is None else living))
         if not records or (self.invocation.is_python and records[0].record.pid != self.pid):
             return None
         result = self._result(records, left)
@@ -276,41 +278,39 @@ class Run:
         self.output.close()
         self._journal.close()
 
-    def _living(self, lives: list[Life]) -> set[Process]:
+    def living(self, lives: list[Life]) -> set[Process]:
         """What lives of the program, wherever it went."""
         return self._tree.find(self._recorded(lives))
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
-        main, call, status = records[0], records[0].life.left_by, self.status
-        others = [each.record for each in records[1:]]
-        others = [replace(each, status=status) if each.pid == self.pid else each for each in others]
+        main, status = records[0], self.status
+        others = [
+            replace(each, record=replace(each.record, status=status)) if each.record.pid == self.pid else each
+            for each in records[1:]
+        ]
         assert self.output.ended is not None
         stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
-        evidence = Evidence(
+        became = any(each.record.pid == main.record.pid and each.record.role == "exec" for each in others)
+        evidence = replace(
+            evidence_of(main, self.folders, became=became),
             status=status,
-            handlers=main.registrations,
-            called=main.exit_calls,
-            uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_call=replace(call, file=shown_path(call.file, self._folders)) if call else None,
             stderr=stderr.decode("utf-8", "replace"),
-            became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
             grace=self.grace if killed else None,
             overran=self.overran,
+            hung=self.hung,
             is_foreign=main.record.pid != self.pid,
             is_pid1=self.invocation.as_pid1,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(
-            **{**vars(main.record), "status": status},
-            ending=ending_of(evidence),
-            reason=reason_of(evidence),
+            **vars(replace(main.record, status=status, ending=ending_of(evidence), reason=reason_of(evidence))),
             stdout_bytes=stdout,
             stderr_bytes=stderr,
             duration=(self.output.ended - self.began) * NANOSECONDS,
             exit_duration=None if first is None else (self.output.ended - first) * NANOSECONDS,
-            children=others,
+            children=explained(others, left, self.folders),
             left_running=left,
             path=self.invocation.folder,
             command=self.command,

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -19,7 +20,8 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
+from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
@@ -127,8 +129,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it was not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: that is no port.
         """
         __tracebackhide__ = True
+        check_port(port)
         self._until(lambda: accepts(host, port), timeout, f"port {port} of {host}")
 
     def wait_for_url(self, url: str, status: int = 200, timeout: float | None = None) -> None:
@@ -164,7 +168,7 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        number = _number_of(signum)
+        number = number_of(signum)
         what = f"a signal handler for {signal_name(number)}"
         self._until(lambda: SignalMasks.of(self.pid).catches(number), timeout, what)
 
@@ -199,7 +203,7 @@ class RunningProgram:
         Raises:
             ValueError: there is no signal of that name.
         """
-        number = _number_of(signum)
+        number = number_of(signum)
         self._note_disposition(number)
         self._run.signal(number)
 
@@ -247,10 +251,11 @@ class RunningProgram:
         Raises:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            ValueError: there is no such signal, or a bare number looks like a grace.
         """
         __tracebackhide__ = True
+        number = ending_signal(signal)
         if not self._run.ended:
-            number = _number_of(signal)
             sent = time.monotonic()
             self.send_signal(number)
             if not self._run.await_end(grace):
@@ -333,18 +338,19 @@ class RunningProgram:
         self._judged = True
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
-        alive = run.processes(run.lives())
+        lives = run.lives()
+        alive = run.processes(lives)
         stacks = stacks_of(alive, run.output)
-        records = [each.record for each in run.records()]
         inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
-        pids = {inside.get(process.pid, process.pid) for process in alive}
-        by_pid = {inside.get(pid, pid): threads for pid, threads in stacks.items()}
-        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(records, by_pid, pids)]
+        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders, inside)
+        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(hung)]
         run.overran = limit
+        run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"
-        raise ProgramTimeout("\n".join([headline, *lines]), result)
+        more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
+        raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.
 
@@ -365,6 +371,13 @@ class RunningProgram:
                 return f"PytestAtexitError: {error}"
         return ""
 
+    def timeline(self) -> list[str]:
+        """Returns the exit timeline as of now, in which what is running stands out, of each process with handlers."""
+        with contextlib.suppress(PytestAtexitError):
+            records = [replace(each.record, still_running=True) for each in self._run.records()]
+            return [line for record in records if record.handlers for line in _explain.timeline(record)]
+        return []
+
     @property
     def result(self) -> ExitResult | None:
         """The latest result, if there is one: the test has asked for it, or the program has ended."""
@@ -372,13 +385,6 @@ class RunningProgram:
             with contextlib.suppress(PytestAtexitError):  # where that matters, it was raised, or it is after the test
                 self._result = self._run.result()
         return self._result
-
-
-def check_timeout(timeout: object) -> None:
-    """Raise a ValueError if it is neither None nor a number of seconds."""
-    __tracebackhide__ = True
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
 
 
 def check_failures(result: ExitResult) -> None:
@@ -392,12 +398,3 @@ def check_failures(result: ExitResult) -> None:
         headline = f"{what}, which Python itself ignores ({result.status}): {names}"
         lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
         raise HandlerFailed("\n".join(lines), result)
-
-
-def _number_of(signum: int | str) -> int:
-    """Returns the number of a signal, which may be given by name."""
-    if isinstance(signum, str):
-        if signum.upper() not in signal.Signals.__members__:
-            raise ValueError(f"there is no signal {signum!r}")
-        return signal.Signals[signum.upper()]
-    return signum

@@ -147,7 +147,9 @@ def test_a_signal_with_its_default_action_kills(started):
     assert result.status.signal == signal.SIGTERM
     assert result.unfinished == ["first"]
     assert result.skipped == ["last"]
-    assert result.reason == "SIGTERM had its default action: no signal handler was installed"
+    assert result.reason == (
+        "SIGTERM came while the handler first was running and had its default action: no signal handler was installed"
+    )
 
 
 def test_killed_within(started):
