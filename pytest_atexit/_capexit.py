@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -30,10 +31,23 @@ REPORTED = 10  # programs in the report of a failing test: the last ones
 class Session:
     """What all fixtures of a session share, made when the first program is run."""
 
+    _spare: Path | None = None
+
     @cached_property
     def folder(self) -> Path:
         """A folder for all temporary files."""
         return new_folder("pytest-atexit-")
+
+    def run_folder(self) -> Path:
+        """Returns a new folder for a run."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and os.path.isdir(spare) else new_folder("run-", self.folder)
+
+    def prepare(self) -> None:
+        """Make a folder for the next run, while a program starts: so that one needn't wait for it."""
+        if self._spare is None:
+            with contextlib.suppress(LaunchError):
+                self._spare = new_folder("run-", self.folder)
 
     @cached_property
     def agent(self) -> Agent:
@@ -198,7 +212,7 @@ class CapExit:
         try:
             session = self._session
             agent = session.agent
-            folder = new_folder("run-", session.folder)
+            folder = session.run_folder()
             self._folders.append(folder)
             prepared = invocation(program, args, options, ending, folder)
             way = Launcher(name, session.servers, self._preload)
@@ -207,6 +221,7 @@ class CapExit:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
+        session.prepare()
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
         return running

@@ -40,12 +40,12 @@ FORMAT = 1
 PROGRAM_BITS = 32  # as in the agent
 SIZE = 1 << 62
 CHUNK = 1 << 14  # bytes that are read first, and twice as many each time that they are full
+UNTOLD = "?\t0\t0\t0\t0\t0\t"  # a site that could not be told
 new_tuple = tuple.__new__  # as the `__new__` of a named tuple, which is a Python function, does
-NO_ARGUMENTS = "\tt0:0\td0:0"  # the end of most lines R
 
 
 class Site(NamedTuple):
-    """What registrations by one line of a program have in common: the first fields of a Registered behind its time."""
+    """What a line A says: the first fields of a Registered behind its time."""
 
     qualname: str
     module: str
@@ -93,7 +93,7 @@ class Program:
         address: of the first line that has not been read.
         read: reads the lines of a program that are new.
         strings: by the numbers by which lines refer to them.
-        sites: by the end of a line R without arguments. A loop registers many a handler, and each text is decoded once.
+        sites: by the text of a line A.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -261,14 +261,20 @@ def _goes_on(line: str, program: Program) -> None:
 
 
 def _registered(line: str, program: Program) -> Registered:
-    _, number, time, rest = line.split("\t", 3)
-    if site := program.sites.get(rest):
-        return new_tuple(Registered, (int(number), int(time), *site, (), {}, "atexit", None))
-    fields, args, kwargs = rest.rsplit("\t", 2)
-    site = _site(fields, program.strings)
-    if rest.endswith(NO_ARGUMENTS):
-        program.sites[rest] = site
-    return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
+    _, number, time, at, *given = line.split("\t")
+    text = program.strings[int(at, 16)] if at != "0" else UNTOLD
+    site = program.sites.get(text)
+    if site is None:
+        program.sites[text] = site = _site(text, program.strings)
+    if not given:
+        return new_tuple(Registered, (int(number, 16), int(time, 16), *site, (), {}, "atexit", None))
+    args, kwargs = given
+    return Registered(int(number, 16), int(time, 16), *site, _positional(args), _keywords(kwargs))
+
+
+def _where(line: str, program: Program) -> None:
+    _, number, text = line.split("\t", 2)
+    program.strings[int(number, 16)] = text
 
 
 def _other_work(line: str, program: Program) -> Registered:
@@ -307,12 +313,12 @@ def _unregistered(line: str, *, cleared: bool) -> Unregistered:
 
 def _started(line: str, _: Program) -> Started:
     time, uncaught, number = line.split("\t")
-    return new_tuple(Started, (int(time[1:], 16), uncaught == "1", int(number)))
+    return new_tuple(Started, (int(time[1:], 16), uncaught == "1", int(number, 16)))
 
 
 def _ended(line: str, _: Program) -> Ended:
     time, number = line.split("\t")
-    return new_tuple(Ended, (int(time[1:], 16), int(number)))
+    return new_tuple(Ended, (int(time[1:], 16), int(number, 16)))
 
 
 def _threw(line: str, program: Program) -> Threw:
@@ -376,6 +382,7 @@ DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "P": _process,
     "N": _string,
     "F": _forked,
+    "A": _where,
     "R": _registered,
     "K": _other_work,
     "U": lambda line, _: _unregistered(line, cleared=False),

@@ -5,7 +5,6 @@ to be called at exit, what will be called is exchanged for what writes start and
 """
 
 from exiting import doing, ends_for, noted, taken_out
-from registering import Entry
 from sitecustomize import getframe, modules, pid, put
 
 
@@ -115,8 +114,7 @@ class PriorityRegistry(dict):
         try:
             if getframe(1).f_code is self.call and finalizer._pid == pid and is_below(self.exit):
                 handler, args, kwargs = finalizer._callback, tuple(finalizer._args), finalizer._kwargs
-                entry = finalizer._callback = Entry(((), None, handler))
-                entry.go, entry.number = doing(number, handler, args, kwargs, self.ends), number
+                finalizer._callback = doing(number, handler, args, kwargs, self.ends)
                 finalizer._args, finalizer._kwargs = (), {}
             else:
                 taken_out([number])

@@ -4,48 +4,40 @@ It is loaded where a test may want that, and costs the call of a handler one loo
 then is made in C: a signal handler of the program runs in between, and what it raises has no frame of ours.
 """
 
-from registering import between, labels, real_register
-from sitecustomize import PARTS, Method, allocate_lock, mapped, namespace, pid, put, target
+from registering import Entry, labels, making_runs, report_next
+from sitecustomize import PARTS, Method, allocate_lock, mapped, namespace, pid, put
 from values import built_in
 
 PAGE = 1 << 20  # how much of the journal, from its beginning, belongs to moments, in bytes
 SLOT = 1 << 10  # what each moment has of it; the first slot says in its first byte whether there was any
 OVER, HELD, WHO, NAME = 1, 2, 8, 64  # where in a slot, whose first byte says that it is in use
-WINDOW_OF_STARTS = 1 << 16  # how far back the line S of the handler that begins can be, in bytes
 PAUSE = 0.001  # seconds between two looks
 
 
 def prepare_to_hold():
     """Map what the test writes in."""
-    global between, page
+    global page
     page = mapped(PAGE, 0)
-    if "registering" not in PARTS and real_register is not None:  # a fork server has made chains before
-        between = (checkpoint(),)
+    if "registering" not in PARTS and "__call__" in Entry.__dict__:  # a fork server has made a chain before
+        Entry.__call__ = making_runs(report_next)
 
 
-def checkpoint():
-    """An iterator that all chains share: drawing an item holds the handler that is about to be called, if asked to."""
+def checkpoint(numbers):
+    """An iterator: drawing an item holds the handler that is about to be called, with the next number, if asked to."""
     nobody = iter(Method(page.__getitem__, 0), 1)  # ends when a test asks for the first time, and then `waits` goes on
-    waits = map(any, map(wait, iter(Method(target.__getitem__, 0), None)))
+    waits = map(any, map(wait, numbers))
     return built_in("itertools").chain(nobody, waits)
 
 
-def wait(write):
-    """What is to be gone through before the handler is called whose line S `write` has appended."""
+def wait(number):
+    """What is to be gone through before the handler of this number is called."""
     try:
-        slot = asked_for(number_in(write.__self__))
+        slot = asked_for(number)
         if slot:
             return looks(slot + OVER)
     except Exception:
         put(b"L\n")
     return ()
-
-
-def number_in(area):
-    """The number in the last line S of an area, perhaps followed by lines of other threads."""
-    end = area.tell()
-    at = area.rfind(b"\nS", max(0, end - WINDOW_OF_STARTS), end)
-    return int(area[at + 1 : end].partition(b"\n")[0].rpartition(b"\t")[2])
 
 
 def asked_for(number):

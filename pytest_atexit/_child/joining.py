@@ -1,16 +1,14 @@
 """A part of the agent: what `threading` does at exit. First its callbacks, then the interpreter waits for threads."""
 
-from calling import calls
 from exiting import Witness, doing, noted
 from ignoring import write_ignored
-from registering import LONGEST_NAME, exit_begins, numbers
+from registering import entry_of, exit_begins, numbers, site_of
 from sitecustomize import (
     Function,
     Method,
     Stub,
     get_ident,
     getframe,
-    interned,
     live,
     modules,
     monotonic_ns,
@@ -19,7 +17,7 @@ from sitecustomize import (
     stub_of,
     sys,
 )
-from values import described, dict_of, escape, mro_of, thread_name
+from values import described, dict_of, mro_of, thread_name
 
 awaited = {}  # numbers of the threads that the interpreter waits for, by their identifiers
 reported = set()  # identifiers of threads that raised before
@@ -44,7 +42,8 @@ def cover_threading(module, space):
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
     space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
     begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
-    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls(shutdown, ()), ends)).__next__)
+    calls = map(next, iter(Method([entry_of(0, shutdown, (), {})].__getitem__, 0), None))
+    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls, ends)).__next__)
 
 
 def _register_atexit(call, function, args, kwargs):
@@ -82,7 +81,7 @@ def shutdown_ends(space):
 def note_end(thread):
     number = awaited.pop(thread, None)
     if number is not None:
-        put(b"E%x\t%d\n" % (monotonic_ns(), number))
+        put(b"E%x\t%x\n" % (monotonic_ns(), number))
 
 
 def wait_for_threads(space):
@@ -119,14 +118,14 @@ def note_thread(thread, inside):
     global live
     number = awaited[inside["_ident"]] = next(numbers)
     module, file, line = home_of(thread, inside)
-    fields = number, monotonic_ns(), escape(name_of(inside)), module, file, file, line, module
-    put(b"K\tthread\t\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t\tt0:0\td0:0\n" % fields)
+    site = site_of(name_of(inside), module, file, (file, line, module), "")
+    put(b"K\tthread\t\t%x\t%x\t%x\n" % (number, monotonic_ns(), site))
     live += 1
-    put(b"S%x\t0\t%d\n" % (monotonic_ns(), number))
+    put(b"S%x\t0\t%x\n" % (monotonic_ns(), number))
 
 
 def name_of(inside):
-    return inside["_name"][:LONGEST_NAME] if type(inside["_name"]) is str else ""
+    return inside["_name"] if type(inside["_name"]) is str else ""
 
 
 def home_of(thread, inside):
@@ -137,7 +136,7 @@ def home_of(thread, inside):
     _, module, file = described(target)
     while type(target) is Method:
         target = target.__func__
-    return interned(module), interned(file), target.__code__.co_firstlineno if type(target) is Function else 0
+    return module, file, target.__code__.co_firstlineno if type(target) is Function else 0
 
 
 def watch_exceptions(inside):

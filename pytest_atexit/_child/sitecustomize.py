@@ -29,8 +29,6 @@ __builtins__ = sys.modules["builtins"].__dict__.copy()
 
 # The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
 PARTS = {
-    "calling": None,
-    "calling_many": None,
     "exiting": None,
     "extending": None,
     "failing": None,
@@ -196,15 +194,18 @@ class Stub:
     def __new__(cls, function, /, *args, **kwargs):
         call = object.__new__(cls)
         set_init(call, type(function).__call__)  # by default the function itself is called
-        name = names[function]
-        try:
-            load(WORK[name])
-        except RecursionError:  # as if the function itself had needed these levels
-            raise
-        except Exception:  # no memory, or an audit hook in C forbids it
-            put(b"L\n")
-            return call
-        return namespace[name](call, function, args, kwargs)
+        work = works.get(function)
+        if work is None:
+            name = names[function]
+            try:
+                load(WORK[name])
+            except RecursionError:  # as if the function itself had needed these levels
+                raise
+            except Exception:  # no memory, or an audit hook in C forbids it
+                put(b"L\n")
+                return call
+            work = works[function] = namespace[name]
+        return work(call, function, args, kwargs)
 
     def __getattribute__(self, name):
         return call_of(self) if name == "__call__" else getattr(function_of(self), name)
@@ -226,6 +227,7 @@ WaitingStub = type(
 
 
 names = {}  # of functions: where coverage has put some of its own, they have others
+works = {}  # what does their work, as soon as that has been needed
 slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__

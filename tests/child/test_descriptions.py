@@ -205,6 +205,19 @@ def test_where_is_the_line_that_called_register(recorded: Recorded, script: Scri
     ]  # fmt: skip
 
 
+def test_looking_at_what_is_registered_calls_nothing(recorded: Recorded) -> None:
+    """A program that goes through all objects comes upon what stands in for its handlers, and may ask for `__call__`."""
+    result = recorded("""
+        import atexit, gc, sys
+        def handler(): pass
+        atexit.register(handler)
+        for each in gc.get_objects():
+            getattr(each, "__call__", None)
+        print(sys.unraisablehook is sys.__unraisablehook__)
+        """)
+    assert (result.ran, result.failed, result.stdout) == (["handler"], [], "True\n")
+
+
 def test_thread_that_registered_is_named(recorded: Recorded) -> None:
     """`thread` is the main thread's name, that of a thread of `threading`, or says that it is another one."""
     result = recorded("""
