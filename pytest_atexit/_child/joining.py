@@ -18,6 +18,7 @@ from sitecustomize import (
     sys,
 )
 from values import described, dict_of, mro_of, thread_name
+from waiting import stand_in_for_waits
 
 awaited = {}  # numbers of the threads that the interpreter waits for, by their identifiers
 reported = set()  # identifiers of threads that raised before
@@ -37,6 +38,7 @@ def register_at_fork(call, function, args, kwargs):
 
 def cover_threading(module, space):
     """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
+    stand_in_for_waits()
     function, shutdown = space["_register_atexit"], space["_shutdown"]
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))

@@ -68,7 +68,9 @@ def failure(error):
 
 def ended(os, request):
     """How a child has ended, which is waited for; it stays to be asked again, until the negative number reaps it."""
-    wait = function_of(os.waitid)  # ours would put that into the record of the next child
+    wait = os.waitid
+    if type(wait) is not type(len):  # ours would put that into the record of the next child
+        wait = function_of(wait)
     if request < 0:
         wait(os.P_PID, -request, os.WEXITED)
         return 0

@@ -211,21 +211,6 @@ class Stub:
         return call_of(self) if name == "__call__" else getattr(function_of(self), name)
 
 
-def waiting(stub):
-    """What is called, this time, by who calls `os.waitpid` or the like."""
-    try:
-        load("waiting")
-        return namespace["waiter"](stub)
-    except Exception:  # no memory, no stack, an audit hook in C: how the child ended stays unknown
-        return function_of(stub)
-
-
-# Such a call must be invisible while it lasts, and noted when it has returned: what is called is made each time.
-WaitingStub = type(
-    Builtin.__name__, (Stub,), {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
-)
-
-
 names = {}  # of functions: where coverage has put some of its own, they have others
 works = {}  # what does their work, as soon as that has been needed
 slots = Stub.__dict__
@@ -235,9 +220,9 @@ set_init = slots["__init__"].__set__
 Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
 
 
-def stub_of(function, call, cls=Stub):
+def stub_of(function, call):
     """A Stub that does this when it is called."""
-    stub = object.__new__(cls)
+    stub = object.__new__(Stub)
     set_function(stub, function)
     set_call(stub, call)
     return stub
@@ -250,16 +235,6 @@ def stand_in(module, name):
     stub = stub_of(function, Method(Stub, function))
     setattr(module, name, stub)
     return stub
-
-
-def stand_in_for_waits(os):
-    for name in ("wait", "waitpid", "waitid", "wait3", "wait4"):
-        function = getattr(os, name, None)
-        if type(function) is Builtin:
-            names[function] = name
-            stub = stub_of(function, function, WaitingStub)
-            setattr(os, name, stub)
-            setattr(posix(), name, stub)
 
 
 def create(spec):
@@ -385,7 +360,6 @@ def cover_functions(os, interpreter=0):
         stub = stand_in(os, name)
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
-    stand_in_for_waits(os)
     _imp.create_builtin = create
     finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
     teardown = watched(finder, sys.__dict__.get("__interactivehook__"))

@@ -6,7 +6,21 @@ which was made for this one call and dies when it has returned. The callback of 
 is in the dict, and empties that: all in C, so that neither a thread nor a signal comes between.
 """
 
-from sitecustomize import Builtin, Method, function_of, has_room, monotonic_ns, names, ref, sys, target
+from sitecustomize import (
+    Builtin,
+    Method,
+    Stub,
+    function_of,
+    has_room,
+    modules,
+    monotonic_ns,
+    names,
+    ref,
+    set_call,
+    set_function,
+    sys,
+    target,
+)
 from values import built_in
 
 # Lines but for their last field, made of what these functions return; "%.0a" stands for what isn't needed.
@@ -26,9 +40,12 @@ def cached(function):
     return caching, kept
 
 
+for awaiting in LINES:  # no comprehension, which would not see what this part defines before all of it is there
+    if type(modules["posix"].__dict__.get(awaiting)) is Builtin:
+        names[modules["posix"].__dict__[awaiting]] = awaiting
 if sys.implementation.name == "cpython":
     callers = {}
-    for awaiting in names:  # no comprehension, which would not see what this part defines before all of it is there
+    for awaiting in names:
         if names[awaiting] in LINES:
             callers[awaiting] = cached(awaiting)
     chain_iterables, partial = built_in("itertools").chain.from_iterable, built_in("_functools").partial
@@ -42,6 +59,31 @@ def waiter(stub):
     if has_room(0):
         call.noted = ref(call, Method(next, noting(LINES[names[function]], kept)))
     return call
+
+
+def waiting(stub):
+    """What is called, this time, by who calls `os.waitpid` or the like."""
+    try:
+        return waiter(stub)
+    except Exception:  # no memory, no stack, an audit hook in C: how the child ended stays unknown
+        return function_of(stub)
+
+
+def stand_in_for_waits():
+    """When a program begins to fork, or imports `threading`, as all do that start programs by means of the library.
+
+    A wait must be invisible while it lasts, and noted when it has returned: what is called is made each time.
+    """
+    posix = modules["posix"].__dict__
+    kind = type(
+        Builtin.__name__, (Stub,), {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
+    )
+    for function, name in [*names.items()]:
+        if name in LINES and posix.get(name) is function:
+            stub = object.__new__(kind)
+            set_function(stub, function)
+            set_call(stub, function)
+            posix[name] = modules["os"].__dict__[name] = stub
 
 
 def noting(line, kept):
