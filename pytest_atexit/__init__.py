@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._running import RunningProgram
+    from pytest_atexit._matrix import ExitMatrix
     from pytest_atexit._result import Command, ExitResult, ProcessRecord
     from pytest_atexit._status import ExitStatus
 
@@ -26,6 +27,7 @@ __all__ = [
     "CapExit",
     "Command",
     "Ending",
+    "ExitMatrix",
     "ExitResult",
     "ExitStatus",
     "Handler",
@@ -42,7 +44,7 @@ __all__ = [
     "WaitTimeout",
 ]
 
-_HOMES = ("_errors", "_ending", "_status", "_handler", "_result", "_launch._running", "_capexit")
+_HOMES = ("_errors", "_ending", "_status", "_handler", "_result", "_matrix", "_launch._running", "_capexit")
 
 
 def __getattr__(name: str) -> object:
