@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pytest_atexit._capexit import CapExit, Session
+    from pytest_atexit._registry._atexit_registry import AtexitRegistry
 
 SECTION = "capexit"
 used = pytest.StashKey["dict[str, CapExit]"]()  # by the name of the fixture
@@ -87,6 +88,16 @@ def module_capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> 
 def session_capexit(request: pytest.FixtureRequest, _atexit_session: Session) -> Iterator[CapExit]:
     """As capexit, for all tests of a session."""
     yield from _capexit(request, _atexit_session)
+
+
+@pytest.fixture
+def atexit_registry(request: pytest.FixtureRequest) -> Iterator[AtexitRegistry]:
+    """Let `atexit` in this process work on a registry of the test's own."""
+    from pytest_atexit._registry._atexit_registry import AtexitRegistry
+
+    registry = AtexitRegistry([str(request.config.rootpath), str(request.config.invocation_params.dir)])
+    yield registry
+    registry.close()
 
 
 class _Users:
