@@ -9,11 +9,16 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MARKER = "atexit(timeout=…, linger=…): how pytest-atexit runs the programs of this test"
+MARKER = "atexit(timeout=…, linger=…, guard=…): how pytest-atexit runs the programs of this test, and guards it"
 OPTIONS = {
     "timeout": (30.0, "seconds after which a program that still runs is killed, and its test fails"),
     "linger": (2.0, "seconds that descendants of a program may outlive it before its result is returned"),
 }
+GUARD = ("off", "warn", "error")
+GUARD_TEXT = (
+    "what happens to a test that leaves an exit handler in the pytest process: off, warn or error (default: off)"
+)
+NAMES = (*OPTIONS, "guard")
 
 
 class Settings(NamedTuple):  # and no dataclass, which takes longer to make: every session imports this
@@ -22,10 +27,12 @@ class Settings(NamedTuple):  # and no dataclass, which takes longer to make: eve
     Attributes:
         timeout: seconds.
         linger: seconds.
+        guard: one of GUARD.
     """
 
     timeout: float
     linger: float
+    guard: str
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -36,23 +43,24 @@ def add_options(parser: pytest.Parser) -> None:
             f"--atexit-{name}", dest=f"atexit_{name}", metavar="SECONDS", help=f"{text} (default: {default:g})"
         )
         parser.addini(f"atexit_{name}", f"{text} (default: {default:g})")
+    group.addoption("--atexit-guard", dest="atexit_guard", metavar="|".join(GUARD), help=GUARD_TEXT)
+    parser.addini("atexit_guard", GUARD_TEXT)
 
 
 def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | None) -> Settings:
     """Returns the settings for a test: its marker's, else the command line's, else the ini file's, else the defaults.
 
     Raises:
-        pytest.UsageError: an option that doesn't exist, or a value that is no number of seconds.
+        pytest.UsageError: an option that doesn't exist, or a wrong value.
     """
     marked: dict[str, object] = {}
     for mark in reversed(list(node.iter_markers("atexit")) if node else []):
-        if mark.args or not mark.kwargs.keys() <= OPTIONS.keys():
-            msg = (
-                f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in OPTIONS)}, not {mark.args or mark.kwargs}"
-            )
+        if mark.args or not mark.kwargs.keys() <= {*NAMES}:
+            msg = f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in NAMES)}, not {mark.args or mark.kwargs}"
             raise pytest.UsageError(msg)
         marked |= mark.kwargs
-    return Settings(**{name: _seconds(*_value(config, name, marked)) for name in OPTIONS})
+    seconds = {name: _seconds(*_value(config, name, marked)) for name in OPTIONS}
+    return Settings(**seconds, guard=_guard(*_value(config, "guard", marked)))
 
 
 def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tuple[str, object]:
@@ -62,7 +70,7 @@ def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tu
     given = config.getoption(f"atexit_{name}")
     if given is not None:
         return f"--atexit-{name}", given
-    return f"atexit_{name}", config.getini(f"atexit_{name}") or OPTIONS[name][0]
+    return f"atexit_{name}", config.getini(f"atexit_{name}") or (OPTIONS[name][0] if name in OPTIONS else GUARD[0])
 
 
 def _seconds(source: str, value: object) -> float:
@@ -74,3 +82,10 @@ def _seconds(source: str, value: object) -> float:
         msg = f"{source}: a number of seconds is needed, not {value!r}"
         raise pytest.UsageError(msg)
     return seconds
+
+
+def _guard(source: str, value: object) -> str:
+    if value not in GUARD:
+        msg = f"{source}: one of {', '.join(GUARD)} is needed, not {value!r}"
+        raise pytest.UsageError(msg)
+    return str(value)

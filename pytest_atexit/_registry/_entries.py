@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A registered handler; `number` is 0 where it is in an interpreter's registry and not in one of ours."""
+    """A registered handler; `number` is that of its registration."""
 
     func: Callable[..., object]
     args: tuple[Any, ...]
@@ -53,6 +53,13 @@ class Slots:
             self._entries[index] = None
             self._removed([entry])
 
+    def discard(self, entry: Entry) -> None:
+        """Take out this very one, and leave no hole at the end."""
+        if entry in self._entries:
+            self.remove(self._entries.index(entry))
+        while self._entries and self._entries[-1] is None:
+            self._entries.pop()
+
     def unregister(self, func: object) -> None:
         """Take out what is equal, the oldest first; a comparison may raise, or change the registry."""
         for index, entry in enumerate(self._entries):
@@ -90,6 +97,10 @@ class NewestFirst(Slots):
     def append(self, entry: Entry) -> None:
         """Register it."""
         self._entries.insert(0, entry)
+
+    def discard(self, entry: Entry) -> None:
+        """Take out this very one."""
+        self._remove(entry, len(self) - 1)
 
     def unregister(self, func: object) -> None:
         """Take out what is equal, the oldest first; a comparison may raise, or change the registry."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._registry._entries import Entry, Slots
 
+HOLE = (None, None, None)  # what PyPy puts in the place of an entry
 NAMES = ("register", "unregister", "_clear", "_ncallbacks", "_run_exitfuncs")
 CALLERS = {  # by the flags of a C function: what calls its first argument (or asks it for an item) for the others
     0x01 | 0x02: "PyObject_Call",
@@ -29,9 +30,14 @@ CALLERS = {  # by the flags of a C function: what calls its first argument (or a
 
 
 class Target(Protocol):
-    """Something that the functions act on."""
+    """Something that the functions act on.
+
+    Attributes:
+        passes_on: on the interpreter's own registry as well; for PyPy, whose `unregister` looks at entries itself.
+    """
 
     entries: Slots
+    passes_on: bool
 
     def register(self, func: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """As the function; `func` is callable."""
@@ -211,7 +217,7 @@ class _PyPy:
 
     def aim(self, target: Target | None) -> None:
         """From now on the functions act on this; on the interpreter's own registry if it is None."""
-        self._space["atexit_callbacks"] = self._real if target is None else _Callbacks(target)
+        self._space["atexit_callbacks"] = self._real if target is None else _Callbacks(target, self._real)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, as the function
         """Call a function of the interpreter itself."""
@@ -229,18 +235,27 @@ class _PyPy:
 class _Callbacks:
     """What PyPy's functions take for the list of handlers."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, real: list[tuple[Any, ...]]) -> None:
         self._target = target
+        self._below = real if target.passes_on else []
+        self._seen = 0  # entries before those below
 
     def append(self, callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]) -> None:
         self._target.register(*callback)
 
-    def __iter__(self) -> Iterator[tuple[object, object, object]]:
-        for entry in self._target.entries:
-            yield (entry.func, entry.args, entry.kwargs) if entry else (None, None, None)
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        self._seen = sys.maxsize
+        index = -1
+        for index, entry in enumerate(self._target.entries):  # noqa: B007, it counts them, and they may become more
+            yield (entry.func, entry.args, entry.kwargs) if entry else HOLE
+        self._seen = index + 1
+        yield from self._below
 
     def __setitem__(self, index: int, _: object) -> None:
-        self._target.entries.remove(index)
+        if index < self._seen:
+            self._target.entries.remove(index)
+        else:
+            self._below[index - self._seen] = HOLE
 
     def __delitem__(self, _: slice) -> None:
         self._target.clear()

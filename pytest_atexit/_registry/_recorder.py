@@ -30,6 +30,8 @@ class Recorder:
         folders: paths below these are shown relative to them.
     """
 
+    passes_on = False
+
     def __init__(self, folders: list[str]) -> None:
         self.entries = entries_of_this_version()(self._removed, self._call)
         self._folders = folders
@@ -45,10 +47,7 @@ class Recorder:
         if is_outside(event):
             FUNCTIONS.call("register", func, *args, **kwargs)
             return
-        with self._lock:
-            event = event._replace(number=len(self._life.registrations) + 1)
-            self._life.register(event)
-            self.entries.append(Entry(func, args, kwargs, event.number))
+        self._add(event, Entry(func, args, kwargs, 0))
 
     def unregister(self, func: object) -> None:
         """As `atexit.unregister`."""
@@ -91,6 +90,14 @@ class Recorder:
             args=plain(args),
             kwargs=plain(kwargs),
         )
+
+    def _add(self, event: Registered, entry: Entry, numbered: Callable[[int], object] = id) -> None:
+        """Take a handler in; `numbered` is told its number before it can be found."""
+        with self._lock:
+            entry.number = len(self._life.registrations) + 1
+            numbered(entry.number)
+            self._life.register(event._replace(number=entry.number))
+            self.entries.append(entry)
 
     def _removed(self, entries: Iterable[Entry]) -> None:
         with self._lock:
