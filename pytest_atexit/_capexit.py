@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 
-from pytest_atexit import _explain, _system
+from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
@@ -203,6 +203,42 @@ class CapExit:
 
         calls = {ending: partial(run, ending, each) for ending, each in zip(wanted, prepared, strict=True)}
         return wait_for_all(calls, interrupt)
+
+    def assert_quiet_import(
+        self,
+        module: str,
+        *,
+        allow: Iterable[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        python: str | PathLike[str] | None = None,
+        python_args: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """The import of a module, in a child, leaves no exit handler and no signal handler, and starts no thread.
+
+        What the standard library registers for itself (`logging.shutdown`) doesn't count.
+
+        Args:
+            module: its name; it is found where the test finds it.
+            allow: names of handlers (or of their modules), of signals and of threads that are accepted all the same;
+                "native thread" for those that C code starts.
+            env: as for `run`, and so are the others.
+            cwd: the working folder.
+            python: another interpreter.
+            python_args: flags for it.
+            timeout: seconds.
+
+        Raises:
+            AssertionError: it is not quiet; or it doesn't come to its end.
+            LaunchError, NotRecorded, ProgramTimeout: as `run`.
+        """
+        __tracebackhide__ = True
+        _quiet.check_names(module, allow)
+        options = {"env": env, "cwd": cwd, "python": python, "python_args": python_args, "timeout": timeout}
+        result = self.run(_quiet.PROGRAM.read_text(), module, allow_failures=True, **options)  # type: ignore[arg-type]
+        if wrong := _quiet.verdict(module, result, allow):
+            raise AssertionError(wrong)
 
     def free_port(self) -> int:
         """Returns a port of 127.0.0.1 on which nobody listens, and which no parallel test process gets.
