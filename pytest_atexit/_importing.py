@@ -8,20 +8,17 @@ folder, is JSON:
 
 from __future__ import annotations
 
-import sys
-
-sys.path[:] = [entry for entry in sys.path if entry != __file__.rpartition("/")[0]]  # a module may be called `program`
-
-import _signal  # type: ignore[import-not-found]  # noqa: E402, for see above; it has no stubs
-import _thread  # noqa: E402
-import importlib  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-
 # What is imported here, the module finds imported: nothing that registers, starts or replaces anything.
+import _signal  # type: ignore[import-not-found]  # it has no stubs
+import _thread
+import importlib
+import sys
+from collections.abc import Callable
+
 Site = tuple[str, int]
 installed: dict[int, Site] = {}
 started: list[tuple[object, Site]] = []
-real_signal, MODULE, SIGNALS = _signal.signal, sys.argv.pop(), range(1, 32)
+real_signal, SIGNALS = _signal.signal, range(1, 32)
 ON_THE_WAY = ("signal", "threading", "asyncio.unix_events", "concurrent.futures.thread")
 STARTS = ("start_new_thread", "start_new", "start_joinable_thread")
 LOOKS = 100  # at the kernel's threads: one that has ended may be among them for a moment
@@ -95,22 +92,37 @@ def native_threads() -> int:
     return least
 
 
-_signal.signal = signal
-before, native = dispositions(), native_threads()
-starts = {name: noting(getattr(_thread, name)) for name in STARTS if hasattr(_thread, name)}
-vars(_thread).update(starts)
-if "threading" in sys.modules:  # something of the environment has imported it, and it has bound them
-    vars(sys.modules["threading"]).update({f"_{name}": start for name, start in starts.items()})
-importlib.import_module(MODULE)
-_signal.signal = real_signal
+def look() -> None:
+    """Let what follows be seen."""
+    _signal.signal = signal
+    starts = {name: noting(getattr(_thread, name)) for name in STARTS if hasattr(_thread, name)}
+    vars(_thread).update(starts)
+    if "threading" in sys.modules:  # something of the environment has imported it, and it has bound them
+        vars(sys.modules["threading"]).update({f"_{name}": start for name, start in starts.items()})
 
-import json  # noqa: E402, for see above
-import os  # noqa: E402
 
-after = dispositions()
-changed = {number: [after[number], *installed.get(number, ("", 0))] for number in SIGNALS}
-changed = {number: found for number, found in changed.items() if found[0] != before[number]}
-with open(os.path.join(os.path.dirname(__file__), "found.json"), "w") as file:
-    threads = [[thread_name(function), *place] for function, place in started]
-    json.dump({"signals": changed, "threads": threads, "native": max(0, native_threads() - native)}, file)
-os._exit(0)  # What it has registered is not our concern: it may take long, and threads may never end.
+def main(module: str) -> None:
+    """Import a module, and write what it has left."""
+    folder = __file__.rpartition("/")[0]
+    sys.path[:] = [entry for entry in sys.path if entry != folder]  # a module may be called `program`
+    before, native = dispositions(), native_threads()
+    look()
+    importlib.import_module(module)
+    _signal.signal = real_signal
+    import json  # noqa: PLC0415, see above
+    import os  # noqa: PLC0415, see above
+
+    after, more = dispositions(), native_threads() - native
+    changed = {number: [after[number], *installed.get(number, ("", 0))] for number in SIGNALS}
+    with open(os.path.join(folder, "found.json"), "w") as file:
+        found = {
+            "signals": {number: found for number, found in changed.items() if found[0] != before[number]},
+            "threads": [[thread_name(function), *place] for function, place in started],
+            "native": max(0, more),
+        }
+        json.dump(found, file)
+    os._exit(0)  # What it has registered is not our concern: it may take long, and threads may never end.
+
+
+if __name__ == "__main__":
+    main(sys.argv.pop())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_atexit import AtexitRegistry
 
-FILE = Path(__file__).parent.parent / "programs" / "registry_programs.py"
+FILE = Path(__file__).with_name("registry_programs.py")
 KINDS = [
     "plain",
     "raises",
