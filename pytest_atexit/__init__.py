@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     )
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._running import RunningProgram
+    from pytest_atexit._matrix import ExitMatrix
+    from pytest_atexit._registry._atexit_registry import AtexitRegistry
     from pytest_atexit._result import Command, ExitResult, ProcessRecord
     from pytest_atexit._status import ExitStatus
 
 __all__ = [
+    "AtexitRegistry",
     "CapExit",
     "Command",
     "Ending",
+    "ExitMatrix",
     "ExitResult",
     "ExitStatus",
     "Handler",
@@ -42,7 +46,17 @@ __all__ = [
     "WaitTimeout",
 ]
 
-_HOMES = ("_errors", "_ending", "_status", "_handler", "_result", "_launch._running", "_capexit")
+_HOMES = (
+    "_errors",
+    "_ending",
+    "_status",
+    "_handler",
+    "_result",
+    "_matrix",
+    "_launch._running",
+    "_capexit",
+    "_registry._atexit_registry",
+)
 
 
 def __getattr__(name: str) -> object:

@@ -169,28 +169,7 @@ class Assertions:
 
     def _check_known(self, names: Iterable[object], records: Iterable[ProcessRecord] = ()) -> None:
         __tracebackhide__ = True
-        if not names:
-            msg = "name the handlers to check"
-            raise ValueError(msg)
-        handlers: list[Handler] = [
-            h for record in records or [self._record] for h in (*record.handlers, *record.timeline)
-        ]
-        known = dict.fromkeys(handler.name for handler in handlers)
-        for name in names:
-            if not isinstance(name, str):
-                msg = f"names of handlers are text, not {type(name).__name__}: {name!r}"
-                raise TypeError(msg)
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                others = [child for child in getattr(self, "children", ()) if name in child.registered]
-                if others:
-                    where = _explain.listed(f"process {child.pid} ({child.role})" for child in others)
-                    hint = f" In {where} one was: see result.children."
-                raise UnknownHandler(
-                    f"no handler named {name!r} was ever registered{' in this process' if others else ''}.{hint}\n"
-                    f"{_explain.known(self._record)}"
-                )
+        check_known(names, records or [self._record])
 
     def _check_ending(self, wanted: Ending | str) -> None:
         __tracebackhide__ = True
@@ -208,6 +187,32 @@ class Assertions:
     def _fail(self, headline: str, expected: Iterable[str], actual: Iterable[str]) -> NoReturn:
         __tracebackhide__ = True
         raise AssertionError(_explain.failure(self._record, headline, list(expected), list(actual)))
+
+
+def check_known(names: Iterable[object], records: Iterable[ProcessRecord]) -> None:
+    """Raise an UnknownHandler that lists the handlers of the first record, if a name is in none of them."""
+    __tracebackhide__ = True
+    if not names:
+        msg = "name the handlers to check"
+        raise ValueError(msg)
+    records = list(records)
+    handlers: list[Handler] = [h for record in records for h in (*record.handlers, *record.timeline)]
+    known = dict.fromkeys(handler.name for handler in handlers)
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"names of handlers are text, not {type(name).__name__}: {name!r}"
+            raise TypeError(msg)
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            others = [child for child in getattr(records[0], "children", ()) if name in child.registered]
+            if others:
+                where = _explain.listed(f"process {child.pid} ({child.role})" for child in others)
+                hint = f" In {where} one was: see result.children."
+            raise UnknownHandler(
+                f"no handler named {name!r} was ever registered{' in this process' if others else ''}.{hint}\n"
+                f"{_explain.known(records[0])}"
+            )
 
 
 def _wanted_ending(by: Ending | signal.Signals | int | str) -> Ending | str:

@@ -6,23 +6,27 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 
-from pytest_atexit import _explain, _system
+from pytest_atexit import _explain, _quiet, _system
+from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
-from pytest_atexit._launch._invocation import Options, Program, Stdin, invocation
+from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
+from pytest_atexit._launch._many import check_shared, distinct_endings, wait_for_all
 from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram
+from pytest_atexit._matrix import ExitMatrix
 from pytest_atexit._result import ExitResult
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
@@ -122,6 +126,7 @@ class CapExit:
         self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
+        self._reports: list[Callable[[], str]] = []  # of programs, and of matrices with all of theirs
         self._folders: list[Path] = []
 
     def run(
@@ -188,6 +193,102 @@ class CapExit:
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         return self._start(program, args, options, launcher)
 
+    def matrix(
+        self,
+        program: Program,
+        *args: object,
+        endings: Iterable[object] = tuple(Ending),
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        stdin: str | bytes | None = None,
+        python: str | PathLike[str] | None = None,
+        python_args: Sequence[str] = (),
+        timeout: float | None = None,
+        allow_failures: bool = False,
+        launcher: str | None = None,
+    ) -> ExitMatrix:
+        """Run a program once for each ending, as many at a time as there are cores. Other arguments are those of `run`.
+
+        Args:
+            program: as for `run`, but no command line.
+            args: as for `run`.
+            endings: what is done behind the last statement, each an Ending or its text; by default all there are.
+            env: as for `run`, and so are the others.
+            cwd: the programs share it, and all that they find in it.
+            stdin: each of them reads all of it; so it is text or bytes and no open file.
+            python: another interpreter.
+            python_args: flags for it.
+            timeout: seconds for each of them.
+            allow_failures: accept handlers that raised.
+            launcher: as for `run`.
+
+        Returns:
+            The results by their endings, in the order of `endings`.
+
+        Raises:
+            LaunchError: nothing was started.
+            NotRecorded, ProgramTimeout, HandlerFailed: under some endings; all others were finished first.
+        """
+        __tracebackhide__ = True
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        check_timeout(timeout)
+        wanted = distinct_endings(endings)
+        check_shared(stdin)
+        prepared = [self._prepared(program, args, options, ending) for ending in wanted]
+        started: dict[Ending, RunningProgram] = {}
+        self._reports.append(partial(_matrix_report, wanted, started))
+        interrupted = threading.Event()
+
+        def run(ending: Ending, prepared: Invocation) -> ExitResult:
+            started[ending] = running = self._launched(prepared, stdin, launcher, attended=True)
+            if interrupted.is_set():
+                running.kill()
+            return running.wait(timeout, allow_failures=allow_failures)
+
+        def interrupt() -> None:
+            interrupted.set()
+            for each in [*started.values()]:
+                each.kill()
+
+        calls = {ending: partial(run, ending, each) for ending, each in zip(wanted, prepared, strict=True)}
+        return wait_for_all(calls, interrupt)
+
+    def assert_quiet_import(
+        self,
+        module: str,
+        *,
+        allow: Iterable[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PathLike[str] | None = None,
+        python: str | PathLike[str] | None = None,
+        python_args: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """The import of a module, in a child, leaves no exit handler and no signal handler, and starts no thread.
+
+        What the standard library registers for itself (`logging.shutdown`) doesn't count.
+
+        Args:
+            module: its name; it is found where the test finds it.
+            allow: names of handlers (or of their modules), of signals and of threads that are accepted all the same;
+                "native thread" for those that C code starts.
+            env: as for `run`, and so are the others.
+            cwd: the working folder.
+            python: another interpreter.
+            python_args: flags for it.
+            timeout: seconds.
+
+        Raises:
+            AssertionError: it is not quiet; or it doesn't come to its end.
+            LaunchError, NotRecorded, ProgramTimeout: as `run`.
+        """
+        __tracebackhide__ = True
+        _quiet.check_names(module, allow)
+        options = {"env": env, "cwd": cwd, "python": python, "python_args": python_args, "timeout": timeout}
+        result = self.run(_quiet.PROGRAM.read_text(), module, allow_failures=True, **options)  # type: ignore[arg-type]
+        if wrong := _quiet.verdict(module, result, allow):
+            raise AssertionError(wrong)
+
     def free_port(self) -> int:
         """Returns a port of 127.0.0.1 on which nobody listens, and which no parallel test process gets.
 
@@ -208,19 +309,33 @@ class CapExit:
         attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
-        name = self._launcher if launcher is None else launcher
+        prepared = self._prepared(program, args, options, ending)
+        running = self._launched(prepared, options.stdin, launcher, attended=attended)
+        self._reports.append(partial(_report, running))
+        return running
+
+    def _prepared(self, program: Program, args: Sequence[object], options: Options, ending: object) -> Invocation:
+        """Returns what to start, in a folder of its own."""
+        __tracebackhide__ = True
         try:
             session = self._session
-            agent = session.agent
+            _ = session.agent, session.guardian, session.servers  # by this thread, for several may start programs
             folder = session.run_folder()
             self._folders.append(folder)
-            prepared = invocation(program, args, options, ending, folder)
-            way = Launcher(name, session.servers, self._preload)
-            run = Run(prepared, way, agent, session.guardian, options.stdin, attended=attended)
+            return invocation(program, args, options, ending, folder)
+        except LaunchError as error:
+            raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
+
+    def _launched(self, prepared: Invocation, stdin: Stdin, launcher: str | None, *, attended: bool) -> RunningProgram:
+        __tracebackhide__ = True
+        session = self._session
+        way = Launcher(self._launcher if launcher is None else launcher, session.servers, self._preload)
+        try:
+            run = Run(prepared, way, session.agent, session.guardian, stdin, attended=attended)
         except LaunchError as error:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
-            raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
+            raise error.with_traceback(None)  # noqa: B904, see above
         session.prepare()
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
@@ -234,9 +349,9 @@ class CapExit:
 
     def report(self) -> str:
         """Returns what a failing test should show of its programs."""
-        shown = self._programs[-REPORTED:]
-        more = len(self._programs) - len(shown)
-        texts = [_explain.report(p.result) if p.result else _unfinished(p) for p in shown]
+        shown = self._reports[-REPORTED:]
+        more = len(self._reports) - len(shown)
+        texts = [report() for report in shown]
         return "\n\n".join([f"(… {_explain.plural(more, 'program')} before)", *texts] if more else texts)
 
     def close(self) -> list[str]:
@@ -247,11 +362,23 @@ class CapExit:
                 named = f"{'process' if len(killed) == 1 else 'processes'} {_explain.listed(map(str, killed))}"
                 lines.append(f"killed at the end of the test: {named} of {program.command}")
         self._programs.clear()
+        self._reports.clear()
         self._ports.close()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
         return lines
+
+
+def _report(program: RunningProgram) -> str:
+    return _explain.report(program.result) if program.result else _unfinished(program)
+
+
+def _matrix_report(wanted: Iterable[Ending], started: Mapping[Ending, RunningProgram]) -> str:
+    """Returns a table instead of a timeline for each of the programs."""
+    results = {ending: result for ending in wanted if ending in started and (result := started[ending].result)}
+    others = [_unfinished(program) for program in started.values() if not program.result]
+    return "\n\n".join([*([ExitMatrix(results).report()] if results else []), *others])
 
 
 def _unfinished(program: RunningProgram) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 from collections.abc import Iterator
+
+SWITCH = threading.Lock()  # held from the look at the collector until it is off, and while it is switched on again
 
 
 @contextlib.contextmanager
@@ -14,10 +17,12 @@ def collector_paused() -> Iterator[None]:
     It would look at all that has been made so far again and again, and find nothing: with 100,000 handlers that takes
     longer for each of them, half as long again as with 10,000.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
+    with SWITCH:  # else a block of another thread that ends meanwhile would leave it off for good
+        was_enabled = gc.isenabled()
+        gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        with SWITCH:
+            if was_enabled:
+                gc.enable()

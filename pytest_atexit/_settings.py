@@ -10,23 +10,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LAUNCHERS = ("auto", "spawn", "fork")  # as in _launch/_launcher.py, which every session would have to import
-MARKER = "atexit(timeout=…, linger=…, launcher=…, preload=…): how pytest-atexit runs the programs of this test"
+GUARD = ("off", "warn", "error")
+
+
+class Option(NamedTuple):
+    """An option, as the command line, the ini file and perhaps the marker have it.
+
+    Attributes:
+        default: where none of them says anything.
+        metavar: what stands for its value.
+        text: what it is for.
+        read: makes a setting of the value, given also where that comes from; raises a pytest.UsageError.
+        of_tests: the marker has it, too.
+    """
+
+    default: str
+    metavar: str
+    text: str
+    read: Callable[[str, object], object]
+    of_tests: bool = True
 
 
 class Settings(NamedTuple):  # and no dataclass, which takes longer to make: every session imports this
-    """How programs are run.
+    """How programs are run, and what is asked of them.
 
     Attributes:
         timeout: seconds.
         linger: seconds.
         launcher: one of LAUNCHERS.
         preload: modules that a fork server imports first.
+        guard: one of GUARD.
     """
 
     timeout: float
     linger: float
     launcher: str
     preload: tuple[str, ...]
+    guard: str
 
 
 def _seconds(source: str, value: object) -> float:
@@ -40,47 +60,37 @@ def _seconds(source: str, value: object) -> float:
     return seconds
 
 
-def _launcher(source: str, value: object) -> str:
-    if value not in LAUNCHERS:
-        msg = f"{source}: there is no launcher {value!r}; the launchers are {', '.join(map(repr, LAUNCHERS))}"
-        raise pytest.UsageError(msg)
-    return str(value)
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, object], str]:
+    def read(source: str, value: object) -> str:
+        if value not in choices:
+            raise pytest.UsageError(f"{source}: one of {', '.join(choices)} is needed, not {value!r}")
+        return str(value)
+
+    return read
 
 
 def _modules(source: str, value: object) -> tuple[str, ...]:
-    """Returns names of modules, which may be given as text with commas or spaces between them."""
+    """Returns the names of a text, where they are separated by spaces or commas, or of a list."""
     names = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        msg = f"{source}: names of modules are needed, not {value!r}"
-        raise pytest.UsageError(msg)
+        raise pytest.UsageError(f"{source}: names of modules are needed, not {value!r}")
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
-            msg = f"{source}: {name!r} is no name of a module"
-            raise pytest.UsageError(msg)
+            raise pytest.UsageError(f"{source}: {name!r} is no name of a module")
     return tuple(names)
 
 
-class Option(NamedTuple):
-    """A setting: what it is called in help texts, its default as text, and what makes its value."""
-
-    metavar: str
-    default: str
-    read: Callable[[str, object], object]
-    text: str
-
-
 OPTIONS = {
-    "timeout": Option(
-        "SECONDS", "30", _seconds, "seconds after which a program that still runs is killed, and its test fails"
-    ),
-    "linger": Option(
-        "SECONDS", "2", _seconds, "seconds that descendants of a program may outlive it before its result is returned"
-    ),
-    "launcher": Option(
-        "NAME", "auto", _launcher, "how programs are started: auto, spawn (a fresh interpreter) or fork"
-    ),
-    "preload": Option("MODULES", "", _modules, "modules that the fork server imports before it forks programs"),
+    "timeout": Option("30", "SECONDS", "after so long a program is killed, and its test fails", _seconds),
+    "linger": Option("2", "SECONDS", "so long may a program's descendants outlive it before it has a result", _seconds),
+    "launcher": Option("auto", "NAME", "how programs are started: auto, spawn or fork", _one_of(LAUNCHERS)),
+    "preload": Option("", "MODULES", "modules that the fork server imports before it forks programs", _modules),
+    "guard": Option("off", "|".join(GUARD), "what is done about a test that leaves exit handlers", _one_of(GUARD)),
 }
+MARKER = (
+    "atexit(timeout=…, linger=…, launcher=…, preload=…, guard=…): how pytest-atexit runs the programs of this "
+    "test, and what it asks of them"
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -88,7 +98,8 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("atexit", "pytest-atexit")
     for name, option in OPTIONS.items():
         text = f"{option.text} (default: {option.default or 'none'})"
-        group.addoption(f"--atexit-{name}", dest=f"atexit_{name}", metavar=option.metavar, help=text)
+        action = "store" if option.of_tests else "append"
+        group.addoption(_flag(name), dest=f"atexit_{name}", action=action, metavar=option.metavar, help=text)
         parser.addini(f"atexit_{name}", text)
 
 
@@ -96,18 +107,16 @@ def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | No
     """Returns the settings for a test: its marker's, else the command line's, else the ini file's, else the defaults.
 
     Raises:
-        pytest.UsageError: an option that doesn't exist, or a wrong value.
+        pytest.UsageError: an option that doesn't exist, or a value that is none.
     """
     marked: dict[str, object] = {}
+    markable = [name for name, option in OPTIONS.items() if option.of_tests]
     for mark in reversed(list(node.iter_markers("atexit")) if node else []):
-        if mark.args or not mark.kwargs.keys() <= OPTIONS.keys():
-            msg = (
-                f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in OPTIONS)}, not {mark.args or mark.kwargs}"
-            )
-            raise pytest.UsageError(msg)
+        if mark.args or not mark.kwargs.keys() <= set(markable):
+            taken = ", ".join(f"{name}=" for name in markable)
+            raise pytest.UsageError(f"@pytest.mark.atexit takes {taken}, not {mark.args or mark.kwargs}")
         marked |= mark.kwargs
-    values = {name: option.read(*_value(config, name, marked)) for name, option in OPTIONS.items()}
-    return Settings(**values)  # type: ignore[arg-type]  # each option's `read` returns what its field is
+    return Settings(**{name: option.read(*_value(config, name, marked)) for name, option in OPTIONS.items()})  # type: ignore[arg-type]  # each reader returns what its setting is
 
 
 def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tuple[str, object]:
@@ -116,5 +125,9 @@ def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tu
         return f"@pytest.mark.atexit({name}=…)", marked[name]
     given = config.getoption(f"atexit_{name}")
     if given is not None:
-        return f"--atexit-{name}", given
+        return _flag(name), given
     return f"atexit_{name}", config.getini(f"atexit_{name}") or OPTIONS[name].default
+
+
+def _flag(name: str) -> str:
+    return f"--atexit-{name.replace('_', '-')}"

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pytest_atexit._capexit import CapExit, Session
+    from pytest_atexit._registry._atexit_registry import AtexitRegistry
+    from pytest_atexit._registry._guard import Guard
 
 SECTION = "capexit"
+GUARDED = "atexit_guard"
 used = pytest.StashKey["dict[str, CapExit]"]()  # by the name of the fixture
 
 
@@ -24,7 +27,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _settings.MARKER)
-    _settings.settings_of(config, None)  # a wrong value ends the run before its first test
+    if _settings.settings_of(config, None).guard != "off":  # a wrong value ends the run before its first test
+        config.pluginmanager.register(_Guarded(config), GUARDED)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A marker can ask for the guard where no option does."""
+    config = session.config
+    if not config.pluginmanager.has_plugin(GUARDED) and any(
+        _settings.settings_of(config, item).guard != "off" for item in session.items if _is_marked(item)
+    ):
+        config.pluginmanager.register(_Guarded(config), GUARDED)
+
+
+def _is_marked(item: pytest.Item) -> bool:
+    return any("guard" in mark.kwargs for mark in item.iter_markers("atexit"))
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +65,7 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
         wrong = str(error)
     if settings is None:
         pytest.fail(wrong, pytrace=False)
-    made = CapExit(session, **settings._asdict(), skip=pytest.skip)
+    made = CapExit(session, settings.timeout, settings.linger, settings.launcher, settings.preload, skip=pytest.skip)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made
@@ -89,6 +106,16 @@ def session_capexit(request: pytest.FixtureRequest, _atexit_session: Session) ->
     yield from _capexit(request, _atexit_session)
 
 
+@pytest.fixture
+def atexit_registry(request: pytest.FixtureRequest) -> Iterator[AtexitRegistry]:
+    """Let `atexit` in this process work on a registry of the test's own."""
+    from pytest_atexit._registry._atexit_registry import AtexitRegistry
+
+    registry = AtexitRegistry([str(request.config.rootpath), str(request.config.invocation_params.dir)])
+    yield registry
+    registry.close()
+
+
 class _Users:
     """Hooks for tests that use the fixtures: a plugin of its own, made with the first of them, so others don't pay."""
 
@@ -114,3 +141,59 @@ class _Users:
                     if (name in fixtures or node is item) and (text := made.report()):
                         report.sections.append((SECTION, text))
         return report
+
+
+class _Guarded:
+    """Hooks for a session with a guard: a plugin of its own, so others don't pay."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._guard: Guard | None = None
+
+    def _made(self) -> Guard:
+        if self._guard is None:
+            from pytest_atexit._registry._guard import Guard
+
+            self._guard = Guard([str(self._config.rootpath), str(self._config.invocation_params.dir)])
+        return self._guard
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        is_guarded = _settings.settings_of(self._config, item).guard != "off"
+        self._made().enter(item.nodeid if is_guarded else "")
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        from pytest_atexit._registry._guard import ADVICE
+
+        passed = False
+        try:
+            result = yield
+            passed = True
+        finally:
+            left = self._made().leave(is_last=nextitem is None)
+            text = "\n".join([*left, ADVICE]) if left else ""
+            if text and not (passed and _settings.settings_of(self._config, item).guard == "error"):
+                item.warn(pytest.PytestWarning(text))
+        if text and _settings.settings_of(self._config, item).guard == "error":
+            pytest.fail(text, pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+        """What fixtures of wider scopes register is theirs."""
+        before = self._made().setting_up(fixturedef.argname if fixturedef.scope != "function" else "")
+        try:
+            return (yield)
+        finally:
+            self._made().setting_up(before)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        result = yield
+        if self._guard is not None:
+            self._guard.close()
+        return result

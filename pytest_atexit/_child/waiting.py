@@ -15,6 +15,7 @@ from sitecustomize import (
     modules,
     monotonic_ns,
     names,
+    posix,
     ref,
     set_call,
     set_function,
@@ -41,8 +42,8 @@ def cached(function):
 
 
 for awaiting in LINES:  # no comprehension, which would not see what this part defines before all of it is there
-    if type(modules["posix"].__dict__.get(awaiting)) is Builtin:
-        names[modules["posix"].__dict__[awaiting]] = awaiting
+    if type(getattr(posix(), awaiting, None)) is Builtin:
+        names[getattr(posix(), awaiting)] = awaiting
 if sys.implementation.name == "cpython":
     callers = {}
     for awaiting in names:
@@ -74,16 +75,19 @@ def stand_in_for_waits():
 
     A wait must be invisible while it lasts, and noted when it has returned: what is called is made each time.
     """
-    posix = modules["posix"].__dict__
-    kind = type(
-        Builtin.__name__, (Stub,), {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
-    )
+    body = {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
+    kind = type(Builtin.__name__, (Stub,), body)
+    places = [
+        module.__dict__ for module in (posix(), modules.get("os")) if module is not None
+    ]  # as far as they are left
     for function, name in [*names.items()]:
-        if name in LINES and posix.get(name) is function:
+        if name in LINES:
             stub = object.__new__(kind)
             set_function(stub, function)
             set_call(stub, function)
-            posix[name] = modules["os"].__dict__[name] = stub
+            for place in places:
+                if place.get(name) is function:
+                    place[name] = stub
 
 
 def noting(line, kept):

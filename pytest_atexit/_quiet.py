@@ -1,0 +1,88 @@
+"""What the import of a module must not do in the process that imports it: register, install, start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_atexit import _explain
+from pytest_atexit._handler import HIDDEN
+from pytest_atexit._origin import shown_path
+
+if TYPE_CHECKING:
+    from pytest_atexit._result import ExitResult
+
+PROGRAM = Path(__file__).parent / "_importing.py"
+FOUND = "found.json"
+NATIVE = "native thread"
+KINDS = {
+    "atexit": "exit handler",
+    "threading": "callback of threading",
+    "finalize": "finalizer",
+    "multiprocessing": "finalizer of multiprocessing",
+}
+
+
+class Offender(NamedTuple):
+    """Something that an import has left.
+
+    Attributes:
+        names: by which it can be allowed.
+        text: what it is, and where it was made.
+    """
+
+    names: tuple[str, ...]
+    text: str
+
+
+def check_names(module: object, allow: object) -> None:
+    """Raise a ValueError for what is no module's name, or for names that are no list."""
+    if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
+        msg = f"the name of a module is needed, such as 'package.module', not {module!r}"
+        raise ValueError(msg)
+    if isinstance(allow, str):
+        msg = f"allow is a list of names, such as [{allow!r}]"
+        raise TypeError(msg)
+
+
+def verdict(module: str, result: ExitResult, allow: Iterable[str]) -> str:
+    """Returns what is wrong with the import that a run of PROGRAM did; nothing if it was quiet."""
+    file = result.path / FOUND
+    if not file.exists():
+        lines = [f"the import of {module} did not come to its end ({result.status})"]
+        return "\n".join([*lines, *_explain.output("stdout", result.stdout), *_explain.output("stderr", result.stderr)])
+    allowed = {*allow}
+    left = [offender for offender in _offenders(result, file) if allowed.isdisjoint(offender.names)]
+    if not left:
+        return ""
+    names = [*dict.fromkeys(offender.names[0] for offender in left)]
+    return "\n".join(
+        [
+            f"the import of {module} is not quiet:",
+            *(f"  {offender.text}" for offender in left),
+            f"allow={names!r} accepts that.",
+        ]
+    )
+
+
+def _offenders(result: ExitResult, file: Path) -> Iterator[Offender]:
+    folders = [entry for entry in sys.path if entry]
+    for handler in result.handlers:
+        if handler.kind in KINDS and handler.origin not in HIDDEN and handler.state == "skipped":
+            text = f"{KINDS[handler.kind]} {handler}, registered at {shown_path(handler.where, folders)}"
+            yield Offender((handler.name, handler.qualname, handler.module), text)
+    found = json.loads(file.read_text())
+    for number, (disposition, path, line) in found["signals"].items():
+        name = signal.Signals(int(number)).name
+        place = f", installed at {shown_path(path, folders)}:{line}" if path else ""
+        told = f"{name} is {disposition}" if disposition == "ignored" else f"signal handler for {name}: {disposition}"
+        told = f"{name} has its default action" if disposition == "default action" else told
+        yield Offender((name, disposition), told + place)
+    for name, path, line in found["threads"]:
+        yield Offender((name,), f"thread {name}, started at {shown_path(path, folders)}:{line}")
+    if found["native"]:
+        yield Offender((NATIVE,), f"{_explain.plural(found['native'], NATIVE)}, started by C code")
