@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -24,7 +24,14 @@ REPORTED = 10  # programs in the report of a failing test: the last ones
 
 
 class Session:
-    """What all fixtures of a session share, made when the first program is run."""
+    """What all fixtures of a session share, made when the first program is run.
+
+    Args:
+        on_start: is told of each program that was started.
+    """
+
+    def __init__(self, on_start: Callable[[RunningProgram], None] = lambda _: None) -> None:
+        self.on_start = on_start
 
     @cached_property
     def folder(self) -> Path:
@@ -173,6 +180,7 @@ class CapExit:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
+        session.on_start(running)
         return running
 
     # What follows is for the plugin.

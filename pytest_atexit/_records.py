@@ -110,6 +110,7 @@ def _recorded(
         argv=list(life.began.argv),
         role=role,
         unrecorded=life.began.unrecorded,
+        started=life.began.time * NANOSECONDS,
         lost=any(each.lost for each in lives),
     )
     registrations = [registration for each in lives for registration in each.registrations.values()]

@@ -75,6 +75,7 @@ class ProcessRecord(Assertions):
         argv: the whole command line, the interpreter first; empty where it was forked.
         role: main, fork, subprocess, exec, multiprocessing or helper.
         unrecorded: how many handlers were registered before the agent was there.
+        started: when it started, in seconds of the system's monotonic clock: processes can be compared by it.
         lost: something could not be written down, so lists may lack entries.
     """
 
@@ -84,6 +85,7 @@ class ProcessRecord(Assertions):
     argv: list[str]
     role: str
     unrecorded: int = 0
+    started: float = 0.0
     lost: bool = False
 
     def __str__(self) -> str:

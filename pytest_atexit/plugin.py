@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,12 +27,32 @@ def pytest_configure(config: pytest.Config) -> None:
     _settings.settings_of(config, None)  # a wrong value ends the run before its first test
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
+    """A worker of xdist has sent a report, and what programs did with it."""
+    _receive(config, data)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401, for it is xdist's
+    """A worker of xdist has ended: what it had not sent yet is among its last words."""
+    _receive(node.config, getattr(node, "workeroutput", {}))
+
+
+def _receive(config: pytest.Config, data: dict[str, Any]) -> None:
+    if "atexit_runs" in data:
+        from pytest_atexit._reporting import reporter_of
+
+        reporter_of(config).received(data.pop("atexit_runs"))
+
+
 @pytest.fixture(scope="session")
 def _atexit_session(request: pytest.FixtureRequest) -> Iterator[Session]:
     from pytest_atexit._capexit import Session
+    from pytest_atexit._reporting import reporter_of
 
     request.config.pluginmanager.register(_Users())
-    session = Session()
+    session = Session(on_start=reporter_of(request.config).started)
     yield session
     session.close()
 

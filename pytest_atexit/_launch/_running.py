@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._run import Run
     from pytest_atexit._result import ExitResult
+    from pytest_atexit._status import ExitStatus
 
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks at what nobody announces
@@ -53,6 +54,7 @@ class RunningProgram:
         self._linger = linger
         self._result: ExitResult | None = None
         self._judged = False
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -325,8 +327,14 @@ class RunningProgram:
     # What follows is for CapExit.
 
     def close(self) -> list[int]:
-        """End and forget what is left; returns the pids that had to be killed."""
-        return self._run.close()
+        """End and forget what is left, but for its result; returns the pids that had to be killed."""
+        try:
+            killed = self._run.kill_tree()
+            _ = self.result  # as long as it can be read
+            return killed
+        finally:
+            self._run.close()
+            self._closed = True
 
     def unattended_failure(self) -> str:
         """Returns what is wrong if it ended by itself, nobody waited for it, and a handler raised; else nothing."""
@@ -340,6 +348,23 @@ class RunningProgram:
             except PytestAtexitError as error:
                 return f"PytestAtexitError: {error}"
         return ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its result doesn't change any more: the test has it, or could have had it."""
+        return self._closed or self._result is not None
+
+    @property
+    def cwd(self) -> str:
+        """Its working folder."""
+        return self._run.invocation.cwd
+
+    @property
+    def status(self) -> ExitStatus | None:
+        """How it ended; None while it runs, and where that can't be known."""
+        with contextlib.suppress(PytestAtexitError):
+            return self._run.status if self._run.ended else None
+        return None
 
     @property
     def result(self) -> ExitResult | None:
