@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
 from pytest_atexit import _explain, _system
+from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._guardian import Guardian
@@ -77,10 +78,11 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
 class CapExit:
     """Runs programs in child interpreters and records what happens at their exit."""
 
-    def __init__(self, session: Session, timeout: float, linger: float) -> None:
+    def __init__(self, session: Session, timeout: float, linger: float, must_run: Collection[Ending] = ()) -> None:
         self._session = session
         self._timeout = timeout
         self._linger = linger
+        self._must_run = must_run
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._folders: list[Path] = []
@@ -119,6 +121,7 @@ class CapExit:
             NotRecorded: it ran, but no agent was in it.
             ProgramTimeout: it outlived the timeout and was killed.
             HandlerFailed: a handler raised.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
@@ -178,7 +181,7 @@ class CapExit:
             run = Run(prepared, agent, session.guardian, options.stdin, attended=attended)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
-        running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
+        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=self._must_run)
         self._programs.append(running)
         session.on_start(running)
         return running

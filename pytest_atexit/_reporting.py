@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_atexit._report._facts import RunFacts, run_facts
+from pytest_atexit._report._files import check, write
 from pytest_atexit._report._summary import summary
+from pytest_atexit._settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,9 +27,23 @@ _reporter = pytest.StashKey["Reporter"]()
 def reporter_of(config: pytest.Config) -> Reporter:
     """Returns the session's reporter; the first call makes it, so that a session that runs no program has none."""
     if _reporter not in config.stash:
-        config.stash[_reporter] = Reporter(config)
+        config.stash[_reporter] = Reporter(config, settings_of(config, None).report)
         config.pluginmanager.register(config.stash[_reporter])
     return config.stash[_reporter]
+
+
+def prepare(config: pytest.Config, file: str) -> None:
+    """A report is wanted: see to it now that it can be written in the end, also if no program is run.
+
+    Raises:
+        pytest.UsageError: it can't.
+    """
+    if not hasattr(config, "workerinput"):
+        try:
+            check(file)
+        except OSError as error:
+            raise pytest.UsageError(f"--atexit-report: {file} can't be written: {error}") from None
+        reporter_of(config)
 
 
 @dataclass
@@ -54,8 +70,10 @@ class Reporter:
         runs: all that is known, by key. The controller of xdist has those of its workers.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, file: str) -> None:
         self.runs: dict[str, RunFacts] = {}
+        self._file = file
+        self._problem = ""
         self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
         self._started: list[Started] = []
         self._unsent: list[RunFacts] = []
@@ -98,6 +116,12 @@ class Reporter:
         self._collect()
         if self._worker:
             session.config.workeroutput[RUNS] = self._taken()  # type: ignore[attr-defined]  # of xdist
+        elif self._file:
+            try:
+                write(self._file, [*self.runs.values()])
+            except OSError as error:
+                self._problem = f"{self._file} could not be written: {error}"
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         verbosity = terminalreporter.verbosity
@@ -106,6 +130,10 @@ class Reporter:
             terminalreporter.section("exit handlers")
             for line in summary([*self.runs.values()], everything=verbosity > 0):
                 terminalreporter.write_line(line.text, **line.markup)
+        if self._problem:
+            terminalreporter.write_line(self._problem, red=True)
+        elif self._file and verbosity >= 0:
+            terminalreporter.write_sep("-", f"generated exit report: {self._file}")
 
     def _taken(self) -> str:
         """Returns what wasn't sent yet, as text: it may hold what execnet can't send, such as half a character."""
@@ -133,7 +161,7 @@ class Reporter:
             status=program.status,
             result=program.result,
             is_over=program.is_over,
-            complete=False,
+            complete=bool(self._file),
         )
         self.runs[run["id"]] = run
         if self._worker:

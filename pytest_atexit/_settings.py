@@ -2,67 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-MARKER = "atexit(timeout=…, linger=…): how pytest-atexit runs the programs of this test"
-OPTIONS = {
-    "timeout": (30.0, "seconds after which a program that still runs is killed, and its test fails"),
-    "linger": (2.0, "seconds that descendants of a program may outlive it before its result is returned"),
-}
+    from pytest_atexit._ending import Ending
+
+
+class Option(NamedTuple):
+    """An option, as the command line, the ini file and perhaps the marker have it.
+
+    Attributes:
+        default: where none of them says anything.
+        metavar: what stands for its value.
+        text: what it is for.
+        read: makes a setting of the value, given also where that comes from; raises a pytest.UsageError.
+        of_tests: the marker has it, too.
+    """
+
+    default: str
+    metavar: str
+    text: str
+    read: Callable[[str, object], object]
+    of_tests: bool = True
 
 
 class Settings(NamedTuple):  # and no dataclass, which takes longer to make: every session imports this
-    """How programs are run.
+    """How programs are run, and what is asked of them.
 
     Attributes:
         timeout: seconds.
         linger: seconds.
+        must_run: endings under which no handler may be skipped or unfinished.
+        report: absolute path of the file, or empty.
     """
 
     timeout: float
     linger: float
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Register `--atexit-X` and the ini option `atexit_X` for each option."""
-    group = parser.getgroup("atexit", "pytest-atexit")
-    for name, (default, text) in OPTIONS.items():
-        group.addoption(
-            f"--atexit-{name}", dest=f"atexit_{name}", metavar="SECONDS", help=f"{text} (default: {default:g})"
-        )
-        parser.addini(f"atexit_{name}", f"{text} (default: {default:g})")
-
-
-def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | None) -> Settings:
-    """Returns the settings for a test: its marker's, else the command line's, else the ini file's, else the defaults.
-
-    Raises:
-        pytest.UsageError: an option that doesn't exist, or a value that is no number of seconds.
-    """
-    marked: dict[str, object] = {}
-    for mark in reversed(list(node.iter_markers("atexit")) if node else []):
-        if mark.args or not mark.kwargs.keys() <= OPTIONS.keys():
-            msg = (
-                f"@pytest.mark.atexit takes {', '.join(f'{name}=' for name in OPTIONS)}, not {mark.args or mark.kwargs}"
-            )
-            raise pytest.UsageError(msg)
-        marked |= mark.kwargs
-    return Settings(**{name: _seconds(*_value(config, name, marked)) for name in OPTIONS})
-
-
-def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tuple[str, object]:
-    """Returns where a value comes from, and the value."""
-    if name in marked:
-        return f"@pytest.mark.atexit({name}=…)", marked[name]
-    given = config.getoption(f"atexit_{name}")
-    if given is not None:
-        return f"--atexit-{name}", given
-    return f"atexit_{name}", config.getini(f"atexit_{name}") or OPTIONS[name][0]
+    must_run: tuple[Ending, ...]
+    report: str
 
 
 def _seconds(source: str, value: object) -> float:
@@ -74,3 +57,73 @@ def _seconds(source: str, value: object) -> float:
         msg = f"{source}: a number of seconds is needed, not {value!r}"
         raise pytest.UsageError(msg)
     return seconds
+
+
+def _endings(source: str, value: object) -> tuple[Ending, ...]:
+    """Returns the endings of a text, where they are separated by spaces, or of a list."""
+    if not value:
+        return ()
+    from pytest_atexit._ending import as_ending  # noqa: PLC0415, for few sessions need it
+    from pytest_atexit._errors import LaunchError  # noqa: PLC0415, likewise
+
+    if isinstance(value, str):
+        value = [text.replace("\n", " ") for text in re.findall(r"(?i:fatal[ _-]error)|[^\s,]+", value)]
+    try:
+        return tuple(dict.fromkeys(map(as_ending, value)))  # type: ignore[call-overload]  # what isn't one raises
+    except (LaunchError, TypeError) as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _report(source: str, value: object) -> str:
+    text = os.path.expandvars(os.path.expanduser(str(value)))
+    if text and os.path.splitext(text)[1].lower() not in (".json", ".html"):
+        raise pytest.UsageError(f"{source}: a path that ends in .json or .html is needed, not {value!r}")
+    return os.path.abspath(text) if text else ""
+
+
+OPTIONS = {
+    "timeout": Option("30", "SECONDS", "after so long a program is killed, and its test fails", _seconds),
+    "linger": Option("2", "SECONDS", "so long may a program's descendants outlive it before it has a result", _seconds),
+    "must_run": Option("", "ENDINGS", "endings under which a skipped or unfinished handler fails its test", _endings),
+    "report": Option("", "PATH", "a file on all runs, x.json or x.html", _report, of_tests=False),
+}
+MARKER = "atexit(timeout=…, linger=…, must_run=…): how pytest-atexit runs the programs of this test"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register `--atexit-X` and the ini option `atexit_X` for each option."""
+    group = parser.getgroup("atexit", "pytest-atexit")
+    for name, option in OPTIONS.items():
+        text = f"{option.text} (default: {option.default or 'none'})"
+        group.addoption(_flag(name), dest=f"atexit_{name}", metavar=option.metavar, help=text)
+        parser.addini(f"atexit_{name}", text)
+
+
+def settings_of(config: pytest.Config, node: pytest.Item | pytest.Collector | None) -> Settings:
+    """Returns the settings for a test: its marker's, else the command line's, else the ini file's, else the defaults.
+
+    Raises:
+        pytest.UsageError: an option that doesn't exist, or a value that is none.
+    """
+    marked: dict[str, object] = {}
+    markable = [name for name, option in OPTIONS.items() if option.of_tests]
+    for mark in reversed(list(node.iter_markers("atexit")) if node else []):
+        if mark.args or not mark.kwargs.keys() <= set(markable):
+            taken = ", ".join(f"{name}=" for name in markable)
+            raise pytest.UsageError(f"@pytest.mark.atexit takes {taken}, not {mark.args or mark.kwargs}")
+        marked |= mark.kwargs
+    return Settings(**{name: option.read(*_value(config, name, marked)) for name, option in OPTIONS.items()})  # type: ignore[arg-type]  # each reader returns what its setting is
+
+
+def _value(config: pytest.Config, name: str, marked: Mapping[str, object]) -> tuple[str, object]:
+    """Returns where a value comes from, and the value."""
+    if name in marked:
+        return f"@pytest.mark.atexit({name}=…)", marked[name]
+    given = config.getoption(f"atexit_{name}")
+    if given is not None:
+        return _flag(name), given
+    return f"atexit_{name}", config.getini(f"atexit_{name}") or OPTIONS[name].default
+
+
+def _flag(name: str) -> str:
+    return f"--atexit-{name.replace('_', '-')}"

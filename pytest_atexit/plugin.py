@@ -24,7 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _settings.MARKER)
-    _settings.settings_of(config, None)  # a wrong value ends the run before its first test
+    if report := _settings.settings_of(config, None).report:  # a wrong value ends the run before its first test
+        from pytest_atexit._reporting import prepare
+
+        prepare(config, report)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,7 +71,7 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
         wrong = str(error)
     if settings is None:
         pytest.fail(wrong, pytrace=False)
-    made = CapExit(session, settings.timeout, settings.linger)
+    made = CapExit(session, settings.timeout, settings.linger, settings.must_run)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made

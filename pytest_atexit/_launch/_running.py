@@ -6,13 +6,14 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pytest_atexit import _explain
 from pytest_atexit._errors import (
     HandlerFailed,
+    HandlerSkipped,
     NotRecorded,
     ProgramEnded,
     ProgramTimeout,
@@ -20,6 +21,7 @@ from pytest_atexit._errors import (
     WaitTimeout,
 )
 from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -28,6 +30,7 @@ from pytest_atexit._status import signal_name
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_atexit._ending import Ending
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._run import Run
     from pytest_atexit._result import ExitResult
@@ -48,10 +51,11 @@ NOT_RECORDED = [
 class RunningProgram:
     """A program that was started. As a context manager, it kills what still runs when the block is left."""
 
-    def __init__(self, run: Run, *, timeout: float, linger: float) -> None:
+    def __init__(self, run: Run, *, timeout: float, linger: float, must_run: Collection[Ending] = ()) -> None:
         self._run = run
         self._timeout = timeout
         self._linger = linger
+        self._must_run = must_run
         self._result: ExitResult | None = None
         self._judged = False
         self._closed = False
@@ -214,6 +218,7 @@ class RunningProgram:
             ProgramTimeout: it had not ended by then, and was killed with everything that it had started.
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
             ValueError: a negative timeout.
         """
         __tracebackhide__ = True
@@ -234,6 +239,7 @@ class RunningProgram:
         Raises:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         if not self._run.ended:
@@ -297,6 +303,7 @@ class RunningProgram:
             )
         if not allow_failures:
             check_failures(result)
+        check_policy(result, self._must_run)
         return result
 
     def _not_recorded(self, why: list[str], result: ExitResult | None) -> NotRecorded:
@@ -341,8 +348,8 @@ class RunningProgram:
         if self._run.ended and not self._judged:
             try:
                 self._finished(allow_failures=False)
-            except HandlerFailed as error:
-                return f"HandlerFailed: {error}"
+            except (HandlerFailed, HandlerSkipped) as error:
+                return f"{type(error).__name__}: {error}"
             except NotRecorded:
                 pass
             except PytestAtexitError as error:

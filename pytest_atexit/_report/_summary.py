@@ -28,6 +28,11 @@ class Problem(NamedTuple):
     handler: HandlerFacts
 
 
+def printable(text: str) -> str:
+    """Returns text that any stream of UTF-8 takes: a program may put half a character into a name or a message."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def totals(runs: Iterable[RunFacts]) -> dict[str, int]:
     """Returns how many handlers ran, failed, didn't finish and were skipped in all processes."""
     counts: Counter[str] = Counter()
@@ -130,7 +135,7 @@ def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:
 
 
 def _first_line(text: str) -> str:
-    first, *rest = text.splitlines() or [""]
+    first, *rest = printable(text).splitlines() or [""]
     return f"{first} …" if rest else first
 
 
