@@ -118,7 +118,7 @@ class Reporter:
             session.config.workeroutput[RUNS] = self._taken()  # type: ignore[attr-defined]  # of xdist
         elif self._file:
             try:
-                write(self._file, [*self.runs.values()])
+                write(self._file, [*self.runs.values()], self._file.rpartition(".")[2].lower())
             except OSError as error:
                 self._problem = f"{self._file} could not be written: {error}"
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

@@ -14,6 +14,7 @@ from pytest_atexit._assertions import Assertions
 from pytest_atexit._ending import Ending
 from pytest_atexit._handler import HIDDEN, Handler
 from pytest_atexit._status import ExitStatus
+from pytest_atexit._story import story_of
 
 
 def is_named(handler: Handler) -> bool:
@@ -91,6 +92,10 @@ class ProcessRecord(Assertions):
     def __str__(self) -> str:
         """The exit timeline, and what is known of the end."""
         return "\n".join(_explain.story(self))
+
+    def story(self) -> str:
+        """The exit as a text for snapshots: stable from run to run, without times, pids, paths and line numbers."""
+        return story_of(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of process {self.pid} ({self.role}): ran {self.ran}, skipped {self.skipped}>"

@@ -50,6 +50,8 @@ class Run:
         overran: the timeout in seconds, if it was killed for that.
     """
 
+    start = staticmethod(spawn)
+
     def __init__(
         self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin, *, attended: bool
     ) -> None:
@@ -60,7 +62,7 @@ class Run:
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, self._journal, self._agent_entry, stdin)
+            child = self.start(invocation, self._journal, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()

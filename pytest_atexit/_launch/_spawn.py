@@ -41,7 +41,7 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    env=_environment(invocation, journal, entry),
+                    env=environment(invocation, journal, entry),
                     cwd=invocation.cwd,
                     start_new_session=True,
                     preexec_fn=_reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None,
@@ -52,7 +52,8 @@ def spawn(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -
             raise LaunchError(msg) from error
 
 
-def _environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+def environment(invocation: Invocation, journal: Journal, entry: Path) -> dict[str, str]:
+    """Returns the environment that lets a program load the agent, and the agent find its journal."""
     env = dict(invocation.env)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(entry), env.get("PYTHONPATH")]))
     env["PYTEST_ATEXIT_JOURNAL"] = journal.path

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pytest_atexit._report._facts import RunFacts
+from pytest_atexit._report._page import page
 from pytest_atexit._report._summary import totals
 
 VERSION = 1  # of the document, see docs/report.md
@@ -44,13 +45,18 @@ def check(file: str) -> None:
         pass
 
 
-def write(file: str, runs: Sequence[RunFacts]) -> None:
-    """Write a file, of the kind that its suffix says, whole or not at all.
+def write(file: str, runs: Sequence[RunFacts], kind: str) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        file: its absolute path.
+        runs: what is in it.
+        kind: "json" or "html".
 
     Raises:
         OSError: it can't be written.
     """
-    text = json.dumps(document(runs), indent=1)
+    text = page(document(runs)) if kind == "html" else json.dumps(document(runs), indent=1)
     handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(file)}.", dir=os.path.dirname(file))
     try:
         with open(handle, "w", encoding="utf-8") as stream:
