@@ -11,6 +11,8 @@ import pytest
 
 from pytest_atexit._report._facts import RunFacts, run_facts
 from pytest_atexit._report._files import check, write
+from pytest_atexit._report._github import marks_of
+from pytest_atexit._report._properties import extra, properties
 from pytest_atexit._report._summary import summary
 from pytest_atexit._settings import settings_of
 
@@ -32,15 +34,16 @@ def reporter_of(config: pytest.Config) -> Reporter:
     return config.stash[_reporter]
 
 
-def prepare(config: pytest.Config, file: str) -> None:
-    """A report is wanted: see to it now that it can be written in the end, also if no program is run.
+def prepare(config: pytest.Config, files: tuple[str, ...]) -> None:
+    """Reports are wanted: see to it now that they can be written in the end, also if no program is run.
 
     Raises:
-        pytest.UsageError: it can't.
+        pytest.UsageError: one can't.
     """
     if not hasattr(config, "workerinput"):
         try:
-            check(file)
+            for file in files:
+                check(file)
         except OSError as error:
             raise pytest.UsageError(f"--atexit-report: {file} can't be written: {error}") from None
         reporter_of(config)
@@ -70,10 +73,11 @@ class Reporter:
         runs: all that is known, by key. The controller of xdist has those of its workers.
     """
 
-    def __init__(self, config: pytest.Config, file: str) -> None:
+    def __init__(self, config: pytest.Config, files: tuple[str, ...]) -> None:
         self.runs: dict[str, RunFacts] = {}
-        self._file = file
+        self._files = files
         self._problem = ""
+        self._has_html = bool(config.getoption("htmlpath", None))  # of pytest-html
         self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
         self._started: list[Started] = []
         self._unsent: list[RunFacts] = []
@@ -96,11 +100,13 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if call.when == "teardown":  # by now the fixtures have ended what was left
-            self._collect()
+            over = [(run, text) for run, text in self._collect() if run["test"] == item.nodeid]
+            if over:
+                self._tell([run for run, _ in over], "\n\n".join(text for _, text in over), report)
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -116,12 +122,13 @@ class Reporter:
         self._collect()
         if self._worker:
             session.config.workeroutput[RUNS] = self._taken()  # type: ignore[attr-defined]  # of xdist
-        elif self._file:
-            try:
-                write(self._file, [*self.runs.values()], self._file.rpartition(".")[2].lower())
-            except OSError as error:
-                self._problem = f"{self._file} could not be written: {error}"
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
+        try:
+            for file in self._files:
+                write(file, [*self.runs.values()], file.rpartition(".")[2].lower())
+        except OSError as error:
+            self._problem = f"{file} could not be written: {error}"
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         verbosity = terminalreporter.verbosity
@@ -130,10 +137,15 @@ class Reporter:
             terminalreporter.section("exit handlers")
             for line in summary([*self.runs.values()], everything=verbosity > 0):
                 terminalreporter.write_line(line.text, **line.markup)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            terminalreporter.ensure_newline()
+            root = os.environ.get("GITHUB_WORKSPACE") or str(terminalreporter.config.rootpath)
+            for mark in marks_of([*self.runs.values()], root):
+                terminalreporter.write_line(mark)
         if self._problem:
             terminalreporter.write_line(self._problem, red=True)
-        elif self._file and verbosity >= 0:
-            terminalreporter.write_sep("-", f"generated exit report: {self._file}")
+        elif self._files and verbosity >= 0:
+            terminalreporter.write_sep("-", f"generated exit report: {', '.join(self._files)}")
 
     def _taken(self) -> str:
         """Returns what wasn't sent yet, as text: it may hold what execnet can't send, such as half a character."""
@@ -141,17 +153,31 @@ class Reporter:
         self._unsent.clear()
         return text
 
-    def _collect(self) -> None:
-        """Note the runs that are over, and on a worker, once, those that go on: it may crash."""
+    def _tell(self, runs: list[RunFacts], timelines: str, report: pytest.TestReport) -> None:
+        """Put into a test's report what its programs did, for whoever shows or writes it."""
+        report.user_properties += properties(runs, timelines)
+        if self._has_html:
+            report.extras = [*getattr(report, "extras", ()), extra(timelines)]  # type: ignore[attr-defined]  # of pytest-html
+
+    def _collect(self) -> list[tuple[RunFacts, str]]:
+        """Note the runs that are over, and on a worker, once, those that go on: it may crash.
+
+        Returns:
+            The first ones, with the text of their timelines.
+        """
+        over = []
         for each in list(self._started):
             is_over = each.program.is_over
             if is_over or (self._worker and not each.is_known):
                 each.is_known = True
-                self._note(each)
+                run = self._note(each)
             if is_over:
                 self._started.remove(each)
+                result = each.program.result
+                over.append((run, f"$ {each.program.command}\n{result or 'not recorded'}"))
+        return over
 
-    def _note(self, each: Started) -> None:
+    def _note(self, each: Started) -> RunFacts:
         program = each.program
         run = run_facts(
             key=each.key,
@@ -161,8 +187,9 @@ class Reporter:
             status=program.status,
             result=program.result,
             is_over=program.is_over,
-            complete=bool(self._file),
+            complete=bool(self._files),
         )
         self.runs[run["id"]] = run
         if self._worker:
             self._unsent.append(run)
+        return run

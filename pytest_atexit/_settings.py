@@ -39,13 +39,13 @@ class Settings(NamedTuple):  # and no dataclass, which takes longer to make: eve
         timeout: seconds.
         linger: seconds.
         must_run: endings under which no handler may be skipped or unfinished.
-        report: absolute path of the file, or empty.
+        report: absolute paths of files.
     """
 
     timeout: float
     linger: float
     must_run: tuple[Ending, ...]
-    report: str
+    report: tuple[str, ...]
 
 
 def _seconds(source: str, value: object) -> float:
@@ -74,18 +74,21 @@ def _endings(source: str, value: object) -> tuple[Ending, ...]:
         raise pytest.UsageError(f"{source}: {error}") from None
 
 
-def _report(source: str, value: object) -> str:
-    text = os.path.expandvars(os.path.expanduser(str(value)))
-    if text and os.path.splitext(text)[1].lower() not in (".json", ".html"):
-        raise pytest.UsageError(f"{source}: a path that ends in .json or .html is needed, not {value!r}")
-    return os.path.abspath(text) if text else ""
+def _reports(source: str, value: object) -> tuple[str, ...]:
+    """Returns the paths of a list, or of a text with one on each line."""
+    given = value if isinstance(value, list) else str(value).split("\n")
+    for path in filter(None, given):
+        if os.path.splitext(path)[1].lower() not in (".json", ".html"):
+            raise pytest.UsageError(f"{source}: a path that ends in .json or .html is needed, not {path!r}")
+    paths = (os.path.abspath(os.path.expandvars(os.path.expanduser(path.strip()))) for path in filter(None, given))
+    return tuple(dict.fromkeys(paths))
 
 
 OPTIONS = {
     "timeout": Option("30", "SECONDS", "after so long a program is killed, and its test fails", _seconds),
     "linger": Option("2", "SECONDS", "so long may a program's descendants outlive it before it has a result", _seconds),
     "must_run": Option("", "ENDINGS", "endings under which a skipped or unfinished handler fails its test", _endings),
-    "report": Option("", "PATH", "a file on all runs, x.json or x.html", _report, of_tests=False),
+    "report": Option("", "PATH", "a file on all runs, x.json or x.html; may be given twice", _reports, of_tests=False),
 }
 MARKER = "atexit(timeout=…, linger=…, must_run=…): how pytest-atexit runs the programs of this test"
 
@@ -95,7 +98,8 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("atexit", "pytest-atexit")
     for name, option in OPTIONS.items():
         text = f"{option.text} (default: {option.default or 'none'})"
-        group.addoption(_flag(name), dest=f"atexit_{name}", metavar=option.metavar, help=text)
+        action = "store" if option.of_tests else "append"
+        group.addoption(_flag(name), dest=f"atexit_{name}", action=action, metavar=option.metavar, help=text)
         parser.addini(f"atexit_{name}", text)
 
 

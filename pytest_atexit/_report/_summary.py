@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pytest_atexit._explain import plural
+from pytest_atexit._explain import plural, times
 from pytest_atexit._report._facts import HandlerFacts, ProcessFacts, RunFacts
 
 SHOWN = 5  # entries of each part, unless all are wanted
@@ -105,7 +105,8 @@ def _listed(runs: Sequence[RunFacts], state: str, *, everything: bool) -> list[L
         why = f": {error['type']}: {error['message']}".rstrip(": ") if error else f" ({cause_of(problem)})"
         site = f"  {handler['where']}" if everything and handler["where"] else ""
         rows.append(f"  {handler['name']}{_first_line(why)}{site}  {_test(problem.run)}")
-    return _cut(state, rows, everything=everything)
+    counted = [f"{row} ({times(count)})" if count > 1 else row for row, count in Counter(rows).items()]
+    return _cut(state, counted, everything=everything)
 
 
 def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
