@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_atexit import _explain
 from pytest_atexit._capexit import Session, new_folder
 from pytest_atexit._errors import PytestAtexitError
-from pytest_atexit._launch._beside import BesideRun, end_as, signals_blocked
+from pytest_atexit._launch._beside import BesideRun, Signals, end_as
 from pytest_atexit._launch._invocation import Invocation, Options, invocation
 from pytest_atexit._report._facts import run_facts
 from pytest_atexit._report._files import check, write
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"{file} can't be written: {error}")
     session = Session()
     try:
-        with signals_blocked():
-            return _run(session, given.program, given.args, files)
+        with Signals() as signals:
+            return _run(session, signals, given.program, given.args, files)
     except PytestAtexitError as error:
         _say([f"python -m pytest_atexit: {error}"])
         return NOT_STARTED
@@ -54,10 +54,11 @@ def main(arguments: Sequence[str]) -> int:
         session.close()
 
 
-def _run(session: Session, program: str, args: Sequence[str], files: dict[str, str]) -> int:
+def _run(session: Session, signals: Signals, program: str, args: Sequence[str], files: dict[str, str]) -> int:
     agent = session.agent
     run = BesideRun.of(_invocation(program, args, new_folder("run-", session.folder)), agent)
     try:
+        signals.to(run)
         run.await_itself()
         result = run.story(LINGER)
         lines = ["", f"$ {run.command}"]

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -18,12 +17,15 @@ from pytest_atexit._launch._spawn import environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from typing_extensions import Self
+
     from pytest_atexit._journal import Journal
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._invocation import Invocation, Stdin
     from pytest_atexit._result import ExitResult
 
-PATIENCE = 5.0  # seconds in which the end is noticed that the kernel has told
+PATIENCE = 3600.0  # seconds of each wait, after which there is another one
+OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)  # which it sends to its whole foreground group
 PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -38,16 +40,17 @@ class Nobody:
 
 
 class BesideRun(Run):
-    """A program with our own standard streams. Make and await it with signals blocked, see `signals_blocked`."""
+    """A program with our own standard streams. Make it and wait for it within `Signals`."""
 
     @staticmethod
     def start(invocation: Invocation, journal: Journal, entry: Path, stdin: Stdin) -> subprocess.Popen[bytes]:
         """Start it in our process group if that is a terminal's, which signals it then; else in one of its own."""
         try:
             env = environment(invocation, journal, entry)
+            own_group = None if _is_foreground() else _lead_group
             return cast(
                 "subprocess.Popen[bytes]",
-                Child(invocation.argv, stdin=stdin, env=env, cwd=invocation.cwd, preexec_fn=_prepare),
+                Child(invocation.argv, stdin=stdin, env=env, cwd=invocation.cwd, preexec_fn=own_group),
             )
         except (OSError, ValueError) as error:
             raise LaunchError(f"{invocation.argv[0]} could not be started: {error}") from error
@@ -58,14 +61,9 @@ class BesideRun(Run):
         return cls(invocation, agent, Nobody(), None, attended=True)  # type: ignore[arg-type]  # see Nobody
 
     def await_itself(self) -> None:
-        """Wait for its end, and pass on signals that are sent to us alone."""
-        is_shared = os.getpgid(self.pid) == os.getpgrp() if not self.ended else True
-        while not self.ended:
-            told = signal.sigwaitinfo((*PASSED_ON, signal.SIGCHLD))
-            if told.si_signo != signal.SIGCHLD and not (is_shared and told.si_code > 0):
-                self.signal(told.si_signo)  # what the kernel sends, it sends to the whole group of a terminal
-            elif told.si_signo == signal.SIGCHLD and _has_ended(self.pid):
-                self.output.wait(PATIENCE)
+        """Wait for its end."""
+        while not self.output.wait(PATIENCE):
+            pass
 
     def story(self, linger: float) -> ExitResult | None:
         """Returns the result, once it has ended, without what only its stderr could tell; None: it wasn't recorded."""
@@ -85,15 +83,40 @@ class BesideRun(Run):
             self._release()
 
 
-@contextlib.contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Signals wait for `await_itself`, unless who started us had them ignored."""
-    wanted = [signum for signum in PASSED_ON if signal.getsignal(signum) is not signal.SIG_IGN]
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [*wanted, signal.SIGCHLD])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class Signals:
+    """Within the block signals that reach us go on to the program, but for those that it has from its terminal.
+
+    What is ignored stays ignored, and the program inherits that.
+    """
+
+    def __init__(self) -> None:
+        self._run: BesideRun | None = None
+        self._early: list[int] = []
+        self._before: dict[int, object] = {}
+        self._known_to_it: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        wanted = [signum for signum in PASSED_ON if signal.getsignal(signum) is not signal.SIG_IGN]
+        self._before = {signum: signal.signal(signum, self._got) for signum in wanted}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)  # type: ignore[arg-type]  # what was there before can be again
+
+    def to(self, run: BesideRun) -> None:
+        """From now on this is the program."""
+        if os.getpgid(run.pid) == os.getpgrp():
+            self._known_to_it = OF_TERMINALS
+        self._run = run
+        for signum in self._early:
+            self._got(signum, None)
+
+    def _got(self, signum: int, _: object) -> None:
+        if self._run is None:
+            self._early.append(signum)
+        elif signum not in self._known_to_it:
+            self._run.signal(signum)
 
 
 def end_as(returncode: int) -> int:
@@ -105,16 +128,13 @@ def end_as(returncode: int) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with contextlib.suppress(OSError, ValueError):  # SIGKILL can't be set, and needn't be
         signal.signal(-returncode, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [-returncode])
     os.kill(os.getpid(), -returncode)
     return 128 - returncode
 
 
-def _prepare() -> None:
-    """In the child: signals are as they were for us, and a group of its own is made where no terminal needs ours."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [*PASSED_ON, signal.SIGCHLD])
-    if not _is_foreground():
-        os.setpgid(0, 0)
+def _lead_group() -> None:
+    """In the child."""
+    os.setpgid(0, 0)
 
 
 def _is_foreground() -> bool:
@@ -126,7 +146,3 @@ def _is_foreground() -> bool:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     finally:
         os.close(terminal)
-
-
-def _has_ended(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
