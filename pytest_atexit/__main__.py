@@ -13,6 +13,7 @@ from pathlib import Path
 from pytest_atexit import _explain
 from pytest_atexit._capexit import Session, new_folder
 from pytest_atexit._errors import PytestAtexitError
+from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._beside import BesideRun, Signals, end_as
 from pytest_atexit._launch._invocation import Invocation, Options, invocation
 from pytest_atexit._report._facts import run_facts
@@ -45,8 +46,10 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"{file} can't be written: {error}")
     session = Session()
     try:
+        agent = session.agent  # or a LaunchError, where programs can't be recorded
+        made = _invocation(given.program, given.args, new_folder("run-", session.folder))
         with Signals() as signals:
-            return _run(session, signals, given.program, given.args, files)
+            return _run(made, agent, signals, files)
     except PytestAtexitError as error:
         _say([f"python -m pytest_atexit: {error}"])
         return NOT_STARTED
@@ -54,9 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         session.close()
 
 
-def _run(session: Session, signals: Signals, program: str, args: Sequence[str], files: dict[str, str]) -> int:
-    agent = session.agent
-    run = BesideRun.of(_invocation(program, args, new_folder("run-", session.folder)), agent)
+def _run(made: Invocation, agent: Agent, signals: Signals, files: dict[str, str]) -> int:
+    run = BesideRun.of(made, agent)
     try:
         signals.to(run)
         run.await_itself()

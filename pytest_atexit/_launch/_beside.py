@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pytest_atexit._result import ExitResult
 
 PATIENCE = 3600.0  # seconds of each wait, after which there is another one
-OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)  # which it sends to its whole foreground group
-PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+OF_TERMINALS = ("SIGINT", "SIGQUIT", "SIGHUP")  # which it sends to its whole foreground group
+PASSED_ON = (*OF_TERMINALS, "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 class Nobody:
@@ -93,10 +93,11 @@ class Signals:
         self._run: BesideRun | None = None
         self._early: list[int] = []
         self._before: dict[int, object] = {}
-        self._known_to_it: tuple[int, ...] = ()
+        self._known_to_it: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
-        wanted = [signum for signum in PASSED_ON if signal.getsignal(signum) is not signal.SIG_IGN]
+        known = [signal.Signals[name] for name in PASSED_ON]
+        wanted = [signum for signum in known if signal.getsignal(signum) is not signal.SIG_IGN]
         self._before = {signum: signal.signal(signum, self._got) for signum in wanted}
         return self
 
@@ -115,7 +116,7 @@ class Signals:
     def _got(self, signum: int, _: object) -> None:
         if self._run is None:
             self._early.append(signum)
-        elif signum not in self._known_to_it:
+        elif signal.Signals(signum).name not in self._known_to_it:
             self._run.signal(signum)
 
 
