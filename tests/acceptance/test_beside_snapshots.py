@@ -59,23 +59,31 @@ def test_the_story_is_the_same_each_time(capexit: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("plugin", "make", "names"),
+    ("plugin", "names"),
     [
-        ("syrupy", "--snapshot-update", {"imports": "", "fixture": ", snapshot", "snapshot": "snapshot"}),
+        (("syrupy", "--snapshot-update"), {"imports": "", "fixture": ", snapshot", "snapshot": "snapshot"}),
         (
-            "inline_snapshot",
-            "--inline-snapshot=create",
+            ("inline_snapshot", "--inline-snapshot=create"),
             {"imports": "from inline_snapshot import snapshot", "fixture": "", "snapshot": "snapshot()"},
         ),
     ],
+    ids=["syrupy", "inline-snapshot"],
 )
-def test_a_snapshot_holds(pytester: pytest.Pytester, load: Load, plugin: str, make: str, names: dict[str, str]) -> None:
+def test_a_snapshot_holds(
+    pytester: pytest.Pytester,
+    load: Load,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin: tuple[str, str],
+    names: dict[str, str],
+) -> None:
     """It is made once, holds the next time, and fails when the exit is another one."""
-    pytest.importorskip(plugin)
-    load(plugin)
+    name, make = plugin
+    pytest.importorskip(name)
+    load(name)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # under xdist inline-snapshot writes nothing
     pytester.makepyfile(SUITE.format(**names))
     pytester.runpytest_subprocess(make)
-    again = ("--inline-snapshot=disable",) if plugin == "inline_snapshot" else ()
+    again = ("--inline-snapshot=disable",) if name == "inline_snapshot" else ()
     pytester.runpytest_subprocess(*again).assert_outcomes(passed=1)
     file = next(pytester.path.glob("test_*.py"))
     text = file.read_text(encoding="utf-8")
