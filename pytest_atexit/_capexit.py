@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -33,7 +33,14 @@ REPORTED = 10  # programs in the report of a failing test: the last ones
 
 
 class Session:
-    """What all fixtures of a session share, made when the first program is run."""
+    """What all fixtures of a session share, made when the first program is run.
+
+    Args:
+        on_start: is told of each program that was started.
+    """
+
+    def __init__(self, on_start: Callable[[RunningProgram], None] = lambda _: None) -> None:
+        self.on_start = on_start
 
     _spare: Path | None = None
 
@@ -105,6 +112,7 @@ class CapExit:
         linger: seconds.
         launcher: auto, spawn or fork.
         preload: modules that a fork server imports first.
+        must_run: endings under which no handler may be skipped or unfinished.
         skip: what ends a test where the system can't do what it needs, with the reason.
     """
 
@@ -114,8 +122,9 @@ class CapExit:
         timeout: float,
         linger: float,
         launcher: str = "auto",
-        preload: tuple[str, ...] = (),
         *,
+        preload: tuple[str, ...] = (),
+        must_run: Collection[Ending] = (),
         skip: Callable[[str], object] | None = None,
     ) -> None:
         self._session = session
@@ -123,6 +132,7 @@ class CapExit:
         self._linger = linger
         self._launcher = launcher
         self._preload = preload
+        self._must_run = must_run
         self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
@@ -165,6 +175,7 @@ class CapExit:
             NotRecorded: it ran, but no agent was in it.
             ProgramTimeout: it outlived the timeout and was killed.
             HandlerFailed: a handler raised.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
@@ -337,8 +348,9 @@ class CapExit:
                 self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, see above
         session.prepare()
-        running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
+        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=self._must_run)
         self._programs.append(running)
+        session.on_start(running)
         return running
 
     # What follows is for the plugin.

@@ -136,6 +136,7 @@ def _recorded(
         role=role,
         status=status,
         unrecorded=life.began.unrecorded,
+        started=life.began.time * NANOSECONDS,
         lost=any(each.lost for each in lives),
     )
     registrations = [registration for each in lives for registration in each.registrations.values()]

@@ -14,6 +14,7 @@ from pytest_atexit._assertions import Assertions
 from pytest_atexit._ending import Ending
 from pytest_atexit._handler import HIDDEN, Handler
 from pytest_atexit._status import ExitStatus
+from pytest_atexit._story import story_of
 
 
 def is_named(handler: Handler) -> bool:
@@ -76,6 +77,7 @@ class ProcessRecord(Assertions):
         role: main, fork, subprocess, exec, multiprocessing or helper.
         unrecorded: how many handlers were registered before the agent was there.
         status: how its process ended, if the process that started it was recorded too and was told; else None.
+        started: when it started, in seconds of the system's monotonic clock: processes can be compared by it.
         lost: something could not be written down, so lists may lack entries.
         ending: what really happened, as far as status and record tell, else None.
         reason: one sentence on why handlers were skipped or cut off, "unknown" where it would be a guess, None where
@@ -90,6 +92,7 @@ class ProcessRecord(Assertions):
     role: str
     status: ExitStatus | None = None
     unrecorded: int = 0
+    started: float = 0.0
     lost: bool = False
     ending: Ending | None = None
     reason: str | None = None
@@ -98,6 +101,10 @@ class ProcessRecord(Assertions):
     def __str__(self) -> str:
         """The exit timeline, and what is known of the end."""
         return "\n".join(_explain.story(self))
+
+    def story(self) -> str:
+        """The exit as a text for snapshots: stable from run to run, without times, pids, paths and line numbers."""
+        return story_of(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of process {self.pid} ({self.role}): ran {self.ran}, skipped {self.skipped}>"

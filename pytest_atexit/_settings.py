@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_atexit._ending import Ending
 
 LAUNCHERS = ("auto", "spawn", "fork")  # as in _launch/_launcher.py, which every session would have to import
 GUARD = ("off", "warn", "error")
@@ -40,6 +44,8 @@ class Settings(NamedTuple):  # and no dataclass, which takes longer to make: eve
         launcher: one of LAUNCHERS.
         preload: modules that a fork server imports first.
         guard: one of GUARD.
+        must_run: endings under which no handler may be skipped or unfinished.
+        report: absolute paths of files.
     """
 
     timeout: float
@@ -47,6 +53,8 @@ class Settings(NamedTuple):  # and no dataclass, which takes longer to make: eve
     launcher: str
     preload: tuple[str, ...]
     guard: str
+    must_run: tuple[Ending, ...]
+    report: tuple[str, ...]
 
 
 def _seconds(source: str, value: object) -> float:
@@ -80,16 +88,43 @@ def _modules(source: str, value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _endings(source: str, value: object) -> tuple[Ending, ...]:
+    """Returns the endings of a text, where they are separated by spaces, or of a list."""
+    if not value:
+        return ()
+    from pytest_atexit._ending import as_ending  # noqa: PLC0415, for few sessions need it
+    from pytest_atexit._errors import LaunchError  # noqa: PLC0415, likewise
+
+    if isinstance(value, str):
+        value = [text.replace("\n", " ") for text in re.findall(r"(?i:fatal[ _-]error)|[^\s,]+", value)]
+    try:
+        return tuple(dict.fromkeys(map(as_ending, value)))  # type: ignore[call-overload]  # what isn't one raises
+    except (LaunchError, TypeError) as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _reports(source: str, value: object) -> tuple[str, ...]:
+    """Returns the paths of a list, or of a text with one on each line."""
+    given = value if isinstance(value, list) else str(value).split("\n")
+    for path in filter(None, given):
+        if os.path.splitext(path)[1].lower() not in (".json", ".html"):
+            raise pytest.UsageError(f"{source}: a path that ends in .json or .html is needed, not {path!r}")
+    paths = (os.path.abspath(os.path.expandvars(os.path.expanduser(path.strip()))) for path in filter(None, given))
+    return tuple(dict.fromkeys(paths))
+
+
 OPTIONS = {
     "timeout": Option("30", "SECONDS", "after so long a program is killed, and its test fails", _seconds),
     "linger": Option("2", "SECONDS", "so long may a program's descendants outlive it before it has a result", _seconds),
     "launcher": Option("auto", "NAME", "how programs are started: auto, spawn or fork", _one_of(LAUNCHERS)),
     "preload": Option("", "MODULES", "modules that the fork server imports before it forks programs", _modules),
     "guard": Option("off", "|".join(GUARD), "what is done about a test that leaves exit handlers", _one_of(GUARD)),
+    "must_run": Option("", "ENDINGS", "endings under which a skipped or unfinished handler fails its test", _endings),
+    "report": Option("", "PATH", "a file on all runs, x.json or x.html; may be given twice", _reports, of_tests=False),
 }
 MARKER = (
-    "atexit(timeout=…, linger=…, launcher=…, preload=…, guard=…): how pytest-atexit runs the programs of this "
-    "test, and what it asks of them"
+    "atexit(timeout=…, linger=…, launcher=…, preload=…, guard=…, must_run=…): how pytest-atexit runs the programs of "
+    "this test, and what it asks of them"
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,8 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _settings.MARKER)
-    if _settings.settings_of(config, None).guard != "off":  # a wrong value ends the run before its first test
+    settings = _settings.settings_of(config, None)  # a wrong value ends the run before its first test
+    if settings.guard != "off":
         config.pluginmanager.register(_Guarded(config), GUARDED)
+    if settings.report:
+        from pytest_atexit._reporting import prepare
+
+        prepare(config, settings.report)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -44,12 +49,32 @@ def _is_marked(item: pytest.Item) -> bool:
     return any("guard" in mark.kwargs for mark in item.iter_markers("atexit"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
+    """A worker of xdist has sent a report, and what programs did with it."""
+    _receive(config, data)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401, for it is xdist's
+    """A worker of xdist has ended: what it had not sent yet is among its last words."""
+    _receive(node.config, getattr(node, "workeroutput", {}))
+
+
+def _receive(config: pytest.Config, data: dict[str, Any]) -> None:
+    if "atexit_runs" in data:
+        from pytest_atexit._reporting import reporter_of
+
+        reporter_of(config).received(data.pop("atexit_runs"))
+
+
 @pytest.fixture(scope="session")
 def _atexit_session(request: pytest.FixtureRequest) -> Iterator[Session]:
     from pytest_atexit._capexit import Session
+    from pytest_atexit._reporting import reporter_of
 
     request.config.pluginmanager.register(_Users())
-    session = Session()
+    session = Session(on_start=reporter_of(request.config).started)
     yield session
     session.close()
 
@@ -65,7 +90,9 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
         wrong = str(error)
     if settings is None:
         pytest.fail(wrong, pytrace=False)
-    made = CapExit(session, settings.timeout, settings.linger, settings.launcher, settings.preload, skip=pytest.skip)
+    options = settings._asdict()
+    del options["guard"], options["report"]  # of the session
+    made = CapExit(session, **options, skip=pytest.skip)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
-OTHERS = ("asyncio", "pytest_cov", "randomly", "rerunfailures")  # plugins that only tests beside them load
+OTHERS = (
+    "asyncio",
+    "html",
+    "inline_snapshot",
+    "pytest_cov",
+    "randomly",
+    "reportlog",
+    "rerunfailures",
+    "syrupy",
+)  # plugins that only tests beside them load
 
 NOISE = [
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),

@@ -28,7 +28,7 @@ class Output:
     Waiters hold `changed`; it is notified with each piece of output and with the end.
 
     Args:
-        child: both its streams are pipes.
+        child: its streams are pipes; one that isn't is the program's own business.
         in_thread: start the thread at once.
 
     Attributes:
@@ -50,15 +50,15 @@ class Output:
         self._poll = select.poll()
         self._thread: threading.Thread | None = None
         self._closed = False
-        assert child.stdout is not None
-        assert child.stderr is not None
         for stream, into in ((child.stdout, self.stdout), (child.stderr, self.stderr)):
+            if stream is None:
+                continue
             os.set_blocking(stream.fileno(), False)
             self._streams[stream.fileno()] = stream, into
             self._poll.register(stream, select.POLLIN)
         with contextlib.ExitStack() as on_error:
             on_error.callback(self._abandon)
-            self.stderr_pipe = os.readlink(f"/proc/self/fd/{child.stderr.fileno()}")
+            self.stderr_pipe = os.readlink(f"/proc/self/fd/{child.stderr.fileno()}") if child.stderr else ""
             self._pidfd = _system.pidfd_open(child.pid)
             on_error.callback(os.close, self._pidfd)
             self._poll.register(self._pidfd, select.POLLIN)

@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pytest_atexit import _explain
 from pytest_atexit._errors import (
     HandlerFailed,
+    HandlerSkipped,
     NotRecorded,
     ProgramEnded,
     ProgramTimeout,
@@ -23,6 +24,7 @@ from pytest_atexit._errors import (
 from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
+from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -31,9 +33,11 @@ from pytest_atexit._status import signal_name
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_atexit._ending import Ending
     from pytest_atexit._handler import Handler
     from pytest_atexit._launch._run import Run
     from pytest_atexit._result import ExitResult
+    from pytest_atexit._status import ExitStatus
 
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks at what nobody announces
@@ -50,12 +54,14 @@ NOT_RECORDED = [
 class RunningProgram:
     """A program that was started. As a context manager, it kills what still runs when the block is left."""
 
-    def __init__(self, run: Run, *, timeout: float, linger: float) -> None:
+    def __init__(self, run: Run, *, timeout: float, linger: float, must_run: Collection[Ending] = ()) -> None:
         self._run = run
         self._timeout = timeout
         self._linger = linger
+        self._must_run = must_run
         self._result: ExitResult | None = None
         self._judged = False
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -231,6 +237,7 @@ class RunningProgram:
             ProgramTimeout: it had not ended by then, and was killed with everything that it had started.
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
             ValueError: a negative timeout.
         """
         __tracebackhide__ = True
@@ -252,6 +259,7 @@ class RunningProgram:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
             ValueError: there is no such signal, or a bare number looks like a grace.
+            HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         number = ending_signal(signal)
@@ -321,6 +329,7 @@ class RunningProgram:
             )
         if not allow_failures:
             check_failures(result)
+        check_policy(result, self._must_run)
         return result
 
     def _not_recorded(self, why: list[str], result: ExitResult | None) -> NotRecorded:
@@ -355,16 +364,22 @@ class RunningProgram:
     # What follows is for CapExit.
 
     def close(self) -> list[int]:
-        """End and forget what is left; returns the pids that had to be killed."""
-        return self._run.close()
+        """End and forget what is left, but for its result; returns the pids that had to be killed."""
+        try:
+            killed = self._run.kill_tree()
+            _ = self.result  # as long as it can be read
+            return killed
+        finally:
+            self._run.close()
+            self._closed = True
 
     def unattended_failure(self) -> str:
         """Returns what is wrong if it ended by itself, nobody waited for it, and a handler raised; else nothing."""
         if self._run.ended and not self._judged:
             try:
                 self._finished(allow_failures=False)
-            except HandlerFailed as error:
-                return f"HandlerFailed: {error}"
+            except (HandlerFailed, HandlerSkipped) as error:
+                return f"{type(error).__name__}: {error}"
             except NotRecorded:
                 pass
             except PytestAtexitError as error:
@@ -377,6 +392,23 @@ class RunningProgram:
             records = [replace(each.record, still_running=True) for each in self._run.records()]
             return [line for record in records if record.handlers for line in _explain.timeline(record)]
         return []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its result doesn't change any more: the test has it, or could have had it."""
+        return self._closed or self._result is not None
+
+    @property
+    def cwd(self) -> str:
+        """Its working folder."""
+        return self._run.invocation.cwd
+
+    @property
+    def status(self) -> ExitStatus | None:
+        """How it ended; None while it runs, and where that can't be known."""
+        with contextlib.suppress(PytestAtexitError):
+            return self._run.status if self._run.ended else None
+        return None
 
     @property
     def result(self) -> ExitResult | None:

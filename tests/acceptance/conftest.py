@@ -22,7 +22,7 @@ def inner_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plugin_options() -> tuple[str, ...]:
     """What loads the plugin into an inner pytest where it isn't installed."""
     return () if INSTALLED else ("-p", "pytest_atexit.plugin")

@@ -137,7 +137,9 @@ def witness(tmp_path: Path, inner_tmpdir: Path, plugin_options: tuple[str, ...])
     def run(source: str, *options: str, seconds: float = 20) -> dict[str, Any]:
         file = tmp_path / "test_inner.py"
         file.write_text(source)
-        command = [sys.executable, "-m", "pytest", *plugin_options, "-p", "no:cacheprovider", *options]
+        # inline-snapshot would leave a folder of its own when pytest is killed.
+        without = ("-p", "no:cacheprovider", "-p", "no:inline_snapshot")
+        command = [sys.executable, "-m", "pytest", *plugin_options, *without, *options]
         seen = subprocess.run(
             [sys.executable, "-c", WITNESS, str(seconds), *command, str(file)],
             stdout=subprocess.PIPE,

@@ -176,7 +176,7 @@ def test_settings(run, pytester, options, ini, mark, expected):  # noqa: PLR0917
         ("linger=-1", "@pytest.mark.atexit(linger=…): a number of seconds is needed, not -1"),
         (
             "speed=5",
-            "@pytest.mark.atexit takes timeout=, linger=, launcher=, preload=, guard=, not {'speed': 5}",
+            "@pytest.mark.atexit takes timeout=, linger=, launcher=, preload=, guard=, must_run=, not {'speed': 5}",
         ),
     ],
 )

@@ -1,0 +1,108 @@
+"""python -m pytest_atexit PROGRAM [ARG…]: run a program as ever, then print its exit timeline on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_atexit import _explain
+from pytest_atexit._capexit import Session, new_folder
+from pytest_atexit._errors import PytestAtexitError
+from pytest_atexit._launch._agent import Agent
+from pytest_atexit._launch._beside import BesideRun, Signals, end_as
+from pytest_atexit._launch._invocation import Invocation, Options, invocation
+from pytest_atexit._report._facts import run_facts
+from pytest_atexit._report._files import check, write
+from pytest_atexit._report._summary import printable
+
+LINGER = 2.0  # seconds that recorded descendants may outlive the program before the timeline is printed
+NOT_STARTED = 127  # as a shell says it
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code; where a signal ended the program, we end by it, too."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_atexit",
+        description="Run a program with its input and output untouched, and print its exit timeline on stderr.",
+        epilog="The exit code is the program's; if a signal ended it, this ends by that signal, too.",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the run into a file, see docs/report.md")
+    parser.add_argument("--html", metavar="FILE", help="write a page with the run")
+    parser.add_argument(
+        "program", metavar="PROGRAM", help="a .py or .pyz file, a folder with __main__.py, or a command"
+    )
+    parser.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="what the program gets")
+    given = parser.parse_args(arguments)
+    files = {kind: os.path.abspath(path) for kind, path in (("json", given.json), ("html", given.html)) if path}
+    try:
+        for file in files.values():
+            check(file)
+    except OSError as error:
+        parser.error(f"{file} can't be written: {error}")
+    session = Session()
+    try:
+        agent = session.agent  # or a LaunchError, where programs can't be recorded
+        made = _invocation(given.program, given.args, new_folder("run-", session.folder))
+        with Signals() as signals:
+            return _run(made, agent, signals, files)
+    except PytestAtexitError as error:
+        _say([f"python -m pytest_atexit: {error}"])
+        return NOT_STARTED
+    finally:
+        session.close()
+
+
+def _run(made: Invocation, agent: Agent, signals: Signals, files: dict[str, str]) -> int:
+    run = BesideRun.of(made, agent)
+    try:
+        signals.to(run)
+        run.await_itself()
+        result = run.story(LINGER)
+        lines = ["", f"$ {run.command}"]
+        if result:
+            lines += _explain.story(result)
+            lines += [f"left running: {_explain.listed(map(str, result.left_running))}"] if result.left_running else []
+        else:
+            lines += [f"status: {run.status}", "not recorded: nothing is known of its handlers"]
+        _say(lines)
+        facts = run_facts(
+            key="main-1",
+            test=None,
+            command=run.command,
+            cwd=run.invocation.cwd,
+            status=run.status,
+            result=result,
+            is_over=True,
+            complete=True,
+        )
+        try:
+            for kind, file in files.items():
+                write(file, [facts], kind)
+        except OSError as error:
+            _say([f"{file} could not be written: {error}"])
+        return run.status.returncode
+    finally:
+        run.leave()
+
+
+def _invocation(program: str, args: Sequence[str], folder: Path) -> Invocation:
+    path = Path(program)
+    if (path.is_file() and path.suffix in (".py", ".pyw", ".pyz")) or (path / "__main__.py").is_file():
+        made = invocation(path, args, Options(), None, folder)
+        return replace(made, argv=(made.argv[0], program, *args))  # the path as it was given, as Python gets it
+    return invocation([program, *args], (), Options(), None, folder)
+
+
+def _say(lines: Sequence[str]) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the program's exit code counts, whoever listens
+        sys.stderr.write(printable("\n".join(lines)) + "\n")
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(end_as(main(sys.argv[1:])))

@@ -1,0 +1,148 @@
+"""The summary of all runs of a session: pure functions from facts to lines."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pytest_atexit._explain import plural, times
+from pytest_atexit._report._facts import HandlerFacts, ProcessFacts, RunFacts
+
+SHOWN = 5  # entries of each part, unless all are wanted
+COUNTED = ("ran", "failed", "unfinished", "skipped")
+
+
+class Line(NamedTuple):
+    """A line, and what pytest's terminal writer shall make of it."""
+
+    text: str
+    markup: dict[str, bool]
+
+
+class Problem(NamedTuple):
+    """A handler, or other work at exit, that did not do what it was there for."""
+
+    run: RunFacts
+    process: ProcessFacts
+    handler: HandlerFacts
+
+
+def printable(text: str) -> str:
+    """Returns text that any stream of UTF-8 takes: a program may put half a character into a name or a message."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def totals(runs: Iterable[RunFacts]) -> dict[str, int]:
+    """Returns how many handlers ran, failed, didn't finish and were skipped in all processes."""
+    counts: Counter[str] = Counter()
+    for run in runs:
+        for process in run["processes"]:
+            counts.update({name: process["counts"][name] for name in COUNTED})  # type: ignore[literal-required]  # its keys
+    return {name: counts[name] for name in COUNTED}
+
+
+def headline(runs: Sequence[RunFacts]) -> str:
+    """Returns "7 runs: 12 handlers ran, 1 failed, 2 skipped", and what else there was."""
+    count = totals(runs)
+    parts = [f"{plural(count['ran'], 'handler')} ran"]
+    parts += [f"{count[name]} {name}" for name in COUNTED[1:] if count[name]]
+    for state in ("not recorded", "running"):
+        number = sum(run["state"] == state for run in runs)
+        parts += [f"{plural(number, 'program')} {state}"] if number else []
+    return f"{plural(len(runs), 'run')}: {', '.join(parts)}"
+
+
+def problems(runs: Iterable[RunFacts], state: str) -> Iterator[Problem]:
+    """Yields what failed, was unfinished or skipped; handlers of the standard library itself only where they failed."""
+    for run in runs:
+        for process in run["processes"]:
+            for handler in process["handlers" if state == "skipped" else "timeline"]:
+                if handler["state"] == state and (handler["named"] or state == "failed"):
+                    yield Problem(run, process, handler)
+
+
+def cause_of(problem: Problem) -> str:
+    """Returns in a few words what kept a handler from running, or from its end."""
+    if problem.process is problem.run["processes"][0]:
+        if problem.run["killed_after_grace"]:
+            return "SIGKILL after a grace"
+        if ending := problem.run["ending"]:
+            return ending
+    status = problem.process["status"] or (
+        problem.run["status"] if problem.process is problem.run["processes"][0] else None
+    )
+    if status:
+        return status["signal"] or status["text"]
+    return f"unknown, in a child ({problem.process['role']})"
+
+
+def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
+    """Returns the lines below the section's title.
+
+    Args:
+        runs: at least one.
+        everything: all entries, with reasons, and the slowest shutdowns of more tests.
+    """
+    shown = 10 * SHOWN if everything else SHOWN
+    count = totals(runs)
+    bad = bool(count["failed"] or count["unfinished"])
+    lines = [Line(headline(runs), {"yellow": True} if bad else {"green": True})]
+    lines += _listed(runs, "failed", everything=everything)
+    lines += _listed(runs, "unfinished", everything=everything)
+    lines += _skipped(runs, everything=everything)
+    slow = sorted((run for run in runs if run["exit_duration"]), key=_shutdown, reverse=True)
+    if slow:
+        lines.append(Line("slowest shutdowns:", {"bold": True}))
+        lines += [Line(f"  {_shutdown(run):.3f} s  {_test(run)}", {}) for run in slow[:shown]]
+    return lines
+
+
+def _listed(runs: Sequence[RunFacts], state: str, *, everything: bool) -> list[Line]:
+    rows = []
+    for problem in problems(runs, state):
+        handler, error = problem.handler, problem.handler["exception"]
+        why = f": {error['type']}: {error['message']}".rstrip(": ") if error else f" ({cause_of(problem)})"
+        site = f"  {handler['where']}" if everything and handler["where"] else ""
+        rows.append(f"  {handler['name']}{_first_line(why)}{site}  {_test(problem.run)}")
+    counted = [f"{row} ({times(count)})" if count > 1 else row for row, count in Counter(rows).items()]
+    return _cut(state, counted, everything=everything)
+
+
+def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
+    """By cause, the most frequent one first, and by test."""
+    causes: dict[str, dict[str, list[Problem]]] = defaultdict(lambda: defaultdict(list))
+    for problem in problems(runs, "skipped"):
+        causes[cause_of(problem)][_test(problem.run)].append(problem)
+    lines = []
+    for cause, tests in sorted(causes.items(), key=lambda item: (-sum(map(len, item[1].values())), item[0])):
+        rows = []
+        for test, found in tests.items():
+            rows.append(f"  {', '.join(dict.fromkeys(each.handler['name'] for each in found))}  {test}")
+            first = found[0]
+            reason = first.run["reason"] if first.process is first.run["processes"][0] else None
+            rows[-1] += f"\n    {reason}" if everything and reason else ""
+        number = sum(map(len, tests.values()))
+        lines += _cut(f"skipped by {cause} ({number})", rows, everything=everything)
+    return lines
+
+
+def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:
+    if not rows:
+        return []
+    shown = rows if everything else rows[:SHOWN]
+    more = [f"  … and {len(rows) - SHOWN} more (-v shows them)"] if len(shown) < len(rows) else []
+    return [Line(f"{title}:", {"bold": True}), *(Line(row, {}) for row in (*shown, *more))]
+
+
+def _first_line(text: str) -> str:
+    first, *rest = printable(text).splitlines() or [""]
+    return f"{first} …" if rest else first
+
+
+def _shutdown(run: RunFacts) -> float:
+    return run["exit_duration"] or 0.0
+
+
+def _test(run: RunFacts) -> str:
+    return run["test"] or run["command"]
