@@ -17,7 +17,8 @@ from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
     from pytest_atexit._handler import Handler
-    from pytest_atexit._result import ExitResult, ProcessRecord
+    from pytest_atexit._result import ProcessRecord
+    from pytest_atexit._status import ExitStatus
 
 
 class Assertions:
@@ -172,16 +173,16 @@ class Assertions:
 
     def _check_ending(self, wanted: Ending | str) -> None:
         __tracebackhide__ = True
-        if not hasattr(self, "ending"):
+        record = self._record
+        status: ExitStatus | None = getattr(record, "status", None)
+        if record.ending is None and status is None:
             self._fail("how this process ended is not known", [str(wanted)], [])
-        result = cast("ExitResult", self)
-        actual: Ending | str | None = result.ending
-        if not isinstance(wanted, Ending) and result.status.signal:
-            actual = signal_name(result.status.signal)
+        actual: Ending | str | None = record.ending
+        if not isinstance(wanted, Ending) and status and status.signal:
+            actual = signal_name(status.signal)
         if actual != wanted:
-            self._fail(
-                f"the program did not end by {wanted}", [str(wanted)], [f"{actual or 'unknown'} ({result.status})"]
-            )
+            ended = f"{actual or 'unknown'} ({status})" if status else str(actual)
+            self._fail(f"the program did not end by {wanted}", [str(wanted)], [ended])
 
     def _fail(self, headline: str, expected: Iterable[str], actual: Iterable[str]) -> NoReturn:
         __tracebackhide__ = True
@@ -204,7 +205,14 @@ def check_known(names: Iterable[object], records: Iterable[ProcessRecord]) -> No
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UnknownHandler(f"no handler named {name!r} was ever registered.{hint}\n{_explain.known(records[0])}")
+            others = [child for child in getattr(records[0], "children", ()) if name in child.registered]
+            if others:
+                where = _explain.listed(f"process {child.pid} ({child.role})" for child in others)
+                hint = f" In {where} one was: see result.children."
+            raise UnknownHandler(
+                f"no handler named {name!r} was ever registered{' in this process' if others else ''}.{hint}\n"
+                f"{_explain.known(records[0])}"
+            )
 
 
 def _wanted_ending(by: Ending | signal.Signals | int | str) -> Ending | str:

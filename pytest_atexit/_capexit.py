@@ -2,82 +2,59 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError
-from pytest_atexit._launch._agent import Agent
-from pytest_atexit._launch._guardian import Guardian
+from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
+from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._many import check_shared, distinct_endings, wait_for_all
+from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
-from pytest_atexit._launch._running import RunningProgram, check_timeout
+from pytest_atexit._launch._running import RunningProgram
 from pytest_atexit._matrix import ExitMatrix
 from pytest_atexit._result import ExitResult
+from pytest_atexit._session import Session
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
 
 
-class Session:
-    """What all fixtures of a session share, made when the first program is run."""
-
-    @cached_property
-    def folder(self) -> Path:
-        """A folder for all temporary files."""
-        return new_folder("pytest-atexit-")
-
-    @cached_property
-    def agent(self) -> Agent:
-        """What children load; a LaunchError where programs can't be recorded."""
-        _system.require()
-        return Agent()
-
-    @cached_property
-    def guardian(self) -> Guardian:
-        """Ends the programs if this process is killed."""
-        return Guardian(self.folder, self.agent.folder)
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        if "folder" in vars(self):
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if "agent" in vars(self):
-            self.agent.close()
-        if "guardian" in vars(self):
-            self.guardian.close()
-
-
-def new_folder(prefix: str, parent: Path | None = None) -> Path:
-    """Returns a new folder for temporary files, with mode 0700.
-
-    Raises:
-        LaunchError: there is no place for one.
-    """
-    try:
-        if parent is not None and not os.path.isdir(parent):  # a test or a program may have emptied TMPDIR
-            parent.mkdir(mode=0o700)
-        return Path(os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent)))
-    except OSError as error:
-        msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-        raise LaunchError(msg) from error
-
-
 class CapExit:
-    """Runs programs in child interpreters and records what happens at their exit."""
+    """Runs programs in child interpreters and records what happens at their exit.
 
-    def __init__(self, session: Session, timeout: float, linger: float) -> None:
+    Args:
+        session: what all of them share.
+        timeout: seconds.
+        linger: seconds.
+        launcher: auto, spawn or fork.
+        preload: modules that a fork server imports first.
+        skip: what ends a test where the system can't do what it needs, with the reason.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        timeout: float,
+        linger: float,
+        launcher: str = "auto",
+        preload: tuple[str, ...] = (),
+        *,
+        skip: Callable[[str], object] | None = None,
+    ) -> None:
         self._session = session
         self._timeout = timeout
         self._linger = linger
+        self._launcher = launcher
+        self._preload = preload
+        self._skip = skip
         self._ports = Ports()
         self._programs: list[RunningProgram] = []
         self._reports: list[Callable[[], str]] = []  # of programs, and of matrices with all of theirs
@@ -96,6 +73,7 @@ class CapExit:
         timeout: float | None = None,
         allow_failures: bool = False,
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> ExitResult:
         """Run a program to its end.
 
@@ -110,7 +88,8 @@ class CapExit:
             python_args: flags for it.
             timeout: seconds, by default the configured ones.
             allow_failures: accept handlers that raised.
-            launcher: "spawn": a fresh interpreter.
+            launcher: "spawn", a fresh interpreter; "fork", from a fork server; "auto", whichever suits the program.
+            as_pid1: as PID 1 of a PID namespace, as in a container. Where the system allows none, the test is skipped.
 
         Raises:
             LaunchError: nothing was started.
@@ -119,7 +98,7 @@ class CapExit:
             HandlerFailed: a handler raised.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
         started = self._start(program, args, options, launcher, ending, attended=True)
         return started.wait(timeout, allow_failures=allow_failures)
@@ -134,6 +113,7 @@ class CapExit:
         python: str | PathLike[str] | None = None,
         python_args: Sequence[str] = (),
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> RunningProgram:
         """Start a program and return at once. The arguments are those of `run`.
 
@@ -141,7 +121,7 @@ class CapExit:
             LaunchError: nothing was started.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         return self._start(program, args, options, launcher)
 
     def matrix(
@@ -157,6 +137,7 @@ class CapExit:
         timeout: float | None = None,
         allow_failures: bool = False,
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> ExitMatrix:
         """Run a program once for each ending, as many at a time as there are cores. Other arguments are those of `run`.
 
@@ -171,7 +152,8 @@ class CapExit:
             python_args: flags for it.
             timeout: seconds for each of them.
             allow_failures: accept handlers that raised.
-            launcher: "spawn": a fresh interpreter.
+            launcher: as for `run`.
+            as_pid1: as for `run`.
 
         Returns:
             The results by their endings, in the order of `endings`.
@@ -181,7 +163,7 @@ class CapExit:
             NotRecorded, ProgramTimeout, HandlerFailed: under some endings; all others were finished first.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
         wanted = distinct_endings(endings)
         check_shared(stdin)
@@ -190,8 +172,8 @@ class CapExit:
         self._reports.append(partial(_matrix_report, wanted, started))
         interrupted = threading.Event()
 
-        def run(ending: Ending, prepared: Invocation) -> ExitResult:
-            started[ending] = running = self._launched(prepared, stdin, attended=True)
+        def run(ending: Ending, way: Launcher, prepared: Invocation) -> ExitResult:
+            started[ending] = running = self._launched(way, prepared, stdin, attended=True)
             if interrupted.is_set():
                 running.kill()
             return running.wait(timeout, allow_failures=allow_failures)
@@ -201,7 +183,8 @@ class CapExit:
             for each in [*started.values()]:
                 each.kill()
 
-        calls = {ending: partial(run, ending, each) for ending, each in zip(wanted, prepared, strict=True)}
+        self._session.agent.entry(prepared[0][1])  # compiled by this thread, for another interpreter
+        calls = {ending: partial(run, ending, *each) for ending, each in zip(wanted, prepared, strict=True)}
         return wait_for_all(calls, interrupt)
 
     def assert_quiet_import(
@@ -235,8 +218,11 @@ class CapExit:
         """
         __tracebackhide__ = True
         _quiet.check_names(module, allow)
-        options = {"env": env, "cwd": cwd, "python": python, "python_args": python_args, "timeout": timeout}
-        result = self.run(_quiet.PROGRAM.read_text(), module, allow_failures=True, **options)  # type: ignore[arg-type]
+        options: dict[str, object] = {"env": env, "cwd": cwd, "python": python, "python_args": python_args}
+        options["timeout"] = timeout
+        # By a fresh interpreter, for a fork server may have imported the module already.
+        options |= {"launcher": "spawn", "allow_failures": True}
+        result = self.run(_quiet.PROGRAM.read_text(), module, **options)  # type: ignore[arg-type]
         if wrong := _quiet.verdict(module, result, allow):
             raise AssertionError(wrong)
 
@@ -260,33 +246,34 @@ class CapExit:
         attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
-        prepared = self._prepared(program, args, options, launcher, ending)
-        running = self._launched(prepared, options.stdin, attended=attended)
+        way, prepared = self._prepared(program, args, options, launcher, ending)
+        running = self._launched(way, prepared, options.stdin, attended=attended)
+        self._session.prepare()
         self._reports.append(partial(_report, running))
         return running
 
     def _prepared(
         self, program: Program, args: Sequence[object], options: Options, launcher: str | None, ending: object
-    ) -> Invocation:
-        """Returns what to start, in a folder of its own."""
+    ) -> tuple[Launcher, Invocation]:
+        """Returns how and what to start, in a folder of its own."""
         __tracebackhide__ = True
-        if launcher not in (None, "auto", "spawn"):
-            msg = f"there is no launcher {launcher!r}; the launchers are 'auto' and 'spawn'"
-            raise LaunchError(msg)
         try:
             session = self._session
             _ = session.agent, session.guardian  # made by this thread, for programs may be started by several
-            folder = new_folder("run-", session.folder)
+            way = Launcher(self._launcher if launcher is None else launcher, session.servers, self._preload)
+            folder = session.run_folder()
             self._folders.append(folder)
-            return invocation(program, args, options, ending, folder)
+            return way, invocation(program, args, options, ending, folder)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
 
-    def _launched(self, prepared: Invocation, stdin: Stdin, *, attended: bool) -> RunningProgram:
+    def _launched(self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool) -> RunningProgram:
         __tracebackhide__ = True
         try:
-            run = Run(prepared, self._session.agent, self._session.guardian, stdin, attended=attended)
+            run = Run(prepared, way, self._session.agent, self._session.guardian, stdin, attended=attended)
         except LaunchError as error:
+            if isinstance(error, NamespaceRefused) and self._skip:
+                self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, see above
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger)
         self._programs.append(running)
@@ -333,6 +320,5 @@ def _matrix_report(wanted: Iterable[Ending], started: Mapping[Ending, RunningPro
 
 
 def _unfinished(program: RunningProgram) -> str:
-    return "\n".join(
-        [repr(program), *_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
-    )
+    output = [*_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
+    return "\n".join([repr(program), *program.timeline(), *output])

@@ -161,6 +161,15 @@ class LastCallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaped:
+    """The program was told how a child of its process ended; `returncode` as that of `Popen`."""
+
+    time: int
+    pid: int
+    returncode: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """From here on something could not be written down."""
 
@@ -183,6 +192,7 @@ Event: TypeAlias = (
     | Ignored
     | LastCall
     | LastCallFailed
+    | Reaped
     | Lost
     | Unknown
 )

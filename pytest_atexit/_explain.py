@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_atexit._messages import explained_in
+
 if TYPE_CHECKING:
     from pytest_atexit._handler import Handler
     from pytest_atexit._result import ExitResult, ProcessRecord
@@ -28,6 +30,52 @@ def listed(names: Iterable[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Returns "1 handler", "2 handlers"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+KINDS = {  # on the timeline, and what a message calls them
+    "atexit": "handler",
+    "threading": "threading callback",
+    "finalize": "finalizer",
+    "multiprocessing": "multiprocessing finalizer",
+}
+
+
+def unfinished(record: ProcessRecord) -> list[Handler]:
+    """Returns what was called and never returned, of every kind, the innermost call last.
+
+    A thread that the interpreter waited for is none of it if that went on with other work: the wait was interrupted.
+    """
+    calls = [handler for handler in record.timeline if handler.kind != "unraisable"]
+    while calls and calls[-1].kind == "thread":
+        calls.pop()
+    went_on = len(calls)
+    return [
+        handler
+        for index, handler in enumerate(record.timeline)
+        if handler.state == "unfinished" and (handler.kind != "thread" or index >= went_on)
+    ]
+
+
+def was_running(handler: Handler) -> str:
+    """Returns "the handler close was running"."""
+    if handler.kind == "thread":
+        return f"the interpreter waited for thread {handler.name}"
+    return f"the {KINDS.get(handler.kind, handler.kind)} {handler.name} was running"
+
+
+def did_not_end(handler: Handler) -> str:
+    """Returns "the handler close() did not return; it was registered at app.py:12"."""
+    if handler.kind == "thread":
+        return f"the interpreter waited for thread {handler.name}"
+    noun = KINDS.get(handler.kind, handler.kind)
+    return f"the {noun} {handler} did not return; it was registered at {handler.where}"
+
+
+def whose(handler: Handler) -> str:
+    """Returns "the handler close, registered at app.py:12: "."""
+    if handler.kind in KINDS:
+        return f"the {KINDS[handler.kind]} {handler.name}, registered at {handler.where}: "
+    return f"{'thread ' if handler.kind == 'thread' else ''}{handler.name}: "
 
 
 def exit_duration(record: ProcessRecord) -> float | None:
@@ -57,26 +105,42 @@ def story(record: ProcessRecord) -> list[str]:
     """Returns status, reason and exit timeline of a process, and of those below it that had handlers."""
     lines = []
     if status := getattr(record, "status", None):
-        ending = getattr(record, "ending", None)
-        lines.append(
-            f"status: {status}" + (f" (ended by {ending})" if ending and str(ending) not in str(status) else "")
-        )
-    if reason := getattr(record, "reason", None):
-        lines.append(f"reason: {reason}")
+        ending = str(record.ending or "")
+        lines.append(f"status: {status}{f' (ended by {ending})' if ending and ending not in str(status) else ''}")
+    if record.reason:
+        lines.append(f"reason: {record.reason}")
     lines += timeline(record)
     if record.unrecorded:
         lines.append(f"  ({plural(record.unrecorded, 'handler')} registered before the agent: not recorded)")
     for child in getattr(record, "children", ()):
         if child.handlers:
-            lines += ["", *timeline(child)]
-    return lines
+            lines += ["", *timeline(child), *([f"  reason: {child.reason}"] if child.reason else [])]
+    return lines + rules([record, *getattr(record, "children", ())], getattr(record, "stderr", ""))
+
+
+def rules(records: Iterable[ProcessRecord], stderr: str = "") -> list[str]:
+    """Returns a line for each message of Python's shutdown: whose it is, and the rule behind it.
+
+    Args:
+        records: processes whose handlers may have raised.
+        stderr: what they wrote.
+    """
+    lines: dict[str, None] = {}
+    told: set[str] = set()
+    for record in records:
+        for handler in record.timeline if record.told.raised else ():
+            for found in explained_in(handler.exception.traceback) if handler.exception else ():
+                lines[str(found._replace(whose=whose(handler)))] = None
+                told.add(found.message)
+    lines.update({str(found): None for found in explained_in(stderr) if found.message not in told})
+    return [f"why {line}" for line in lines]
 
 
 def timeline(record: ProcessRecord) -> list[str]:
     """Returns the exit timeline: what was called, in order, then what was not."""
     title = f"exit timeline of process {record.pid} ({record.role})"
     rest = [handler for handler in record.handlers if handler.state in ("skipped", "unregistered")]
-    rows = [_row(handler) for handler in (*record.timeline, *rest)]
+    rows = [_row(handler, still_running=record.still_running) for handler in (*record.timeline, *rest)]
     if not rows:
         return [f"{title}: no handler was registered"]
     shown = rows[:SHOWN_HANDLERS]
@@ -88,14 +152,15 @@ def timeline(record: ProcessRecord) -> list[str]:
     return [f"{title}:", *lines, *more, *(f"    {line}" for line in _exceptions(record))]
 
 
-def _row(handler: Handler) -> tuple[str, str, str, str, str]:
+def _row(handler: Handler, *, still_running: bool) -> tuple[str, str, str, str, str]:
+    state = {"skipped": "registered", "unfinished": "running"}.get(handler.state, "") if still_running else ""
     called = handler.state not in ("skipped", "unregistered")
     when = f"{handler.started:.3f} s" if called and handler.started is not None else ""
     took = f"{handler.duration * 1000:.1f} ms" if called and handler.duration is not None else ""
     notes = [_what(handler)]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
-    return when, handler.state, _cut(str(handler)), took, ", ".join(notes)
+    return when, state or handler.state, _cut(str(handler)), took, ", ".join(notes)
 
 
 def _what(handler: Handler) -> str:

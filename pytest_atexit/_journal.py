@@ -27,6 +27,7 @@ from pytest_atexit._events import (
     Lost,
     ProcessBegan,
     Raised,
+    Reaped,
     Registered,
     Started,
     Threw,
@@ -39,12 +40,12 @@ FORMAT = 1
 PROGRAM_BITS = 32  # as in the agent
 SIZE = 1 << 62
 CHUNK = 1 << 14  # bytes that are read first, and twice as many each time that they are full
+UNTOLD = "?\t0\t0\t0\t0\t0\t"  # a site that could not be told
 new_tuple = tuple.__new__  # as the `__new__` of a named tuple, which is a Python function, does
-NO_ARGUMENTS = "\tt0:0\td0:0"  # the end of most lines R
 
 
 class Site(NamedTuple):
-    """What registrations by one line of a program have in common: the first fields of a Registered behind its time."""
+    """What a line A says: the first fields of a Registered behind its time."""
 
     qualname: str
     module: str
@@ -92,7 +93,7 @@ class Program:
         address: of the first line that has not been read.
         read: reads the lines of a program that are new.
         strings: by the numbers by which lines refer to them.
-        sites: by the end of a line R without arguments. A loop registers many a handler, and each text is decoded once.
+        sites: by the text of a line A.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -130,18 +131,22 @@ class Journal:
 
     Args:
         name: what `/proc/PID/maps` shows of it.
+        folder: where to make a file of that name, for processes that can't come at memory of this one.
     """
 
-    def __init__(self, name: str = "pytest-atexit") -> None:
+    def __init__(self, name: str = "pytest-atexit", folder: str = "") -> None:
         import fcntl  # noqa: PLC0415, for not every system has it
 
-        self.descriptor = _system.memfd_create(name)
+        self._file = os.path.join(folder, name) if folder else ""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.descriptor = os.open(self._file, flags, 0o600) if folder else _system.memfd_create(name)
         try:
             os.ftruncate(self.descriptor, SIZE)  # sparse: takes memory only where something is written
             # F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW, for writing to a truncated mapping is fatal
-            fcntl.fcntl(self.descriptor, 1033, 0x1 | 0x2 | 0x4)
+            if not folder:
+                fcntl.fcntl(self.descriptor, 1033, 0x1 | 0x2 | 0x4)
         except OSError as error:
-            os.close(self.descriptor)
+            self.close()
             msg = f"no journal could be made, perhaps for a limit on file sizes (ulimit -f): {error}"
             raise LaunchError(msg) from error
         self._programs: dict[int, Program] = {}  # by the address of their first line
@@ -151,13 +156,16 @@ class Journal:
     @property
     def path(self) -> str:
         """Where a child opens it, as long as this process lives."""
-        return f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        return self._file or f"/proc/{os.getpid()}/fd/{self.descriptor}"
 
     def close(self) -> None:
         """Give the memory back."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+            if self._file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._file)
 
     def programs(self) -> list[Program]:
         """Returns the programs that were started, in no order; the forked ones are in their parents' `forks`."""
@@ -253,14 +261,20 @@ def _goes_on(line: str, program: Program) -> None:
 
 
 def _registered(line: str, program: Program) -> Registered:
-    _, number, time, rest = line.split("\t", 3)
-    if site := program.sites.get(rest):
-        return new_tuple(Registered, (int(number), int(time), *site, (), {}, "atexit", None))
-    fields, args, kwargs = rest.rsplit("\t", 2)
-    site = _site(fields, program.strings)
-    if rest.endswith(NO_ARGUMENTS):
-        program.sites[rest] = site
-    return Registered(int(number), int(time), *site, _positional(args), _keywords(kwargs))
+    _, number, time, at, *given = line.split("\t")
+    text = program.strings[int(at, 16)] if at != "0" else UNTOLD
+    site = program.sites.get(text)
+    if site is None:
+        program.sites[text] = site = _site(text, program.strings)
+    if not given:
+        return new_tuple(Registered, (int(number, 16), int(time, 16), *site, (), {}, "atexit", None))
+    args, kwargs = given
+    return Registered(int(number, 16), int(time, 16), *site, _positional(args), _keywords(kwargs))
+
+
+def _where(line: str, program: Program) -> None:
+    _, number, text = line.split("\t", 2)
+    program.strings[int(number, 16)] = text
 
 
 def _other_work(line: str, program: Program) -> Registered:
@@ -299,12 +313,12 @@ def _unregistered(line: str, *, cleared: bool) -> Unregistered:
 
 def _started(line: str, _: Program) -> Started:
     time, uncaught, number = line.split("\t")
-    return new_tuple(Started, (int(time[1:], 16), uncaught == "1", int(number)))
+    return new_tuple(Started, (int(time[1:], 16), uncaught == "1", int(number, 16)))
 
 
 def _ended(line: str, _: Program) -> Ended:
     time, number = line.split("\t")
-    return new_tuple(Ended, (int(time[1:], 16), int(number)))
+    return new_tuple(Ended, (int(time[1:], 16), int(number, 16)))
 
 
 def _threw(line: str, program: Program) -> Threw:
@@ -350,10 +364,25 @@ def _last_call(line: str, program: Program) -> LastCall:
     )
 
 
+def _waited(line: str, _: Program) -> Reaped | None:
+    pid, status, time = (int(field, 16) for field in line[1:].split("\t"))
+    if not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+        return None  # it was stopped, or goes on
+    return Reaped(time, pid, os.waitstatus_to_exitcode(status))
+
+
+def _waited_by_id(line: str, _: Program) -> Reaped | None:
+    pid, status, code, time = (int(field, 16) for field in line[1:].split("\t"))
+    if code not in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+        return None
+    return Reaped(time, pid, status if code == os.CLD_EXITED else -status)
+
+
 DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "P": _process,
     "N": _string,
     "F": _forked,
+    "A": _where,
     "R": _registered,
     "K": _other_work,
     "U": lambda line, _: _unregistered(line, cleared=False),
@@ -364,6 +393,8 @@ DECODERS: dict[str, Callable[[str, Program], Event | None]] = {
     "I": _ignored,
     "X": _last_call,
     "V": lambda _, __: LastCallFailed(),
+    "W": _waited,
+    "Y": _waited_by_id,
     "L": lambda _, __: Lost(),
     "G": _goes_on,
     "M": lambda _, __: None,

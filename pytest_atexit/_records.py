@@ -9,11 +9,13 @@ from functools import cache, partial
 from operator import attrgetter, itemgetter
 
 from pytest_atexit._collector import collector_paused
+from pytest_atexit._family import in_start_order, statuses_of
 from pytest_atexit._handler import Handler
 from pytest_atexit._journal import Journal
 from pytest_atexit._origin import origin_of, shown_path
 from pytest_atexit._replay import Call, Life, Registration, replay
 from pytest_atexit._result import HandlerLists, ProcessRecord, Told, is_named
+from pytest_atexit._status import ExitStatus
 
 NANOSECONDS = 1e-9
 UNREGISTERED = ("thread", "unraisable")  # kinds that happen at exit without having been registered
@@ -38,12 +40,30 @@ class Recorded:
     registrations: list[Registration]
     exit_calls: list[Call]
 
+    @property
+    def stdlib(self) -> str:
+        """The folder of its standard library, as the interpreter from which it was forked has told."""
+        return _first(self.life).began.stdlib
+
+    @property
+    def python(self) -> tuple[int, ...]:
+        """Major and minor version of its interpreter, likewise."""
+        version = _first(self.life).began.python.rpartition(" ")[2]
+        return tuple(map(int, version.split(".")[:2]))
+
+
+def _first(life: Life) -> Life:
+    """The program from which it came by forks."""
+    while life.parent:
+        life = life.parent
+    return life
+
 
 @collector_paused()
 def lives_of(journal: Journal) -> list[Life]:
     """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
-    return sorted(lives, key=lambda life: life.born)
+    return in_start_order(lives)
 
 
 def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) -> list[Recorded]:
@@ -66,13 +86,14 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
                 continue
         programs.append((life, []))
     recorded = []
+    statuses = statuses_of(lives)
     seen: set[int] = set()
     for life, others in programs:
-        if life.fork_module == "subprocess" and not life.calls:
-            continue  # the moment between fork and exec when `preexec_fn` is used
+        if life.only_spawns:
+            continue
         role = "main" if life is main else _role(life, life.began.pid in seen)
         seen.add(life.began.pid)
-        recorded.append(_recorded(life, others, role, numbers, folders))
+        recorded.append(_recorded(life, others, (role, statuses.get(id(life))), numbers, folders))
     return sorted(recorded, key=lambda each: each.life is not main)
 
 
@@ -99,9 +120,13 @@ def _role(life: Life, known_pid: bool) -> str:
 
 
 def _recorded(
-    life: Life, others: list[Life], role: str, numbers: Callable[[], dict[int, int]], folders: list[str]
+    life: Life,
+    others: list[Life],
+    role_and_status: tuple[str, ExitStatus | None],
+    numbers: Callable[[], dict[int, int]],
+    folders: list[str],
 ) -> Recorded:
-    lives = (life, *others)
+    lives, (role, status) = (life, *others), role_and_status
     calls = [call for each in lives for call in each.calls]
     record = ProcessRecord(
         told=Told(partial(_told, lives, numbers, folders), raised=any(call.exception for call in calls)),
@@ -109,6 +134,7 @@ def _recorded(
         parent_pid=life.began.parent_pid,
         argv=list(life.began.argv),
         role=role,
+        status=status,
         unrecorded=life.began.unrecorded,
         lost=any(each.lost for each in lives),
     )
@@ -119,10 +145,7 @@ def _recorded(
 @collector_paused()
 def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders: list[str]) -> HandlerLists:
     """Makes the handlers of a program and of its sub-interpreters."""
-    origin = lives[0]
-    while origin.parent:
-        origin = origin.parent
-    stdlib = origin.began.stdlib
+    stdlib = _first(lives[0]).began.stdlib
     paths = [*folders, os.path.dirname(stdlib)] if stdlib else folders
     handlers: list[Handler] = []
     calls: list[tuple[int, Handler]] = []

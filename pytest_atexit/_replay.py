@@ -19,6 +19,7 @@ from pytest_atexit._events import (
     Lost,
     ProcessBegan,
     Raised,
+    Reaped,
     Registered,
     Started,
     Threw,
@@ -36,6 +37,7 @@ PHASES = {
     "finalize": "atexit",
     "multiprocessing": "atexit",
 }
+SPAWNING_MODULES = ("os", "subprocess")  # which fork in order to exec
 
 
 @dataclass(slots=True)
@@ -86,12 +88,19 @@ class Life:
     calls: list[Call] = field(default_factory=list)
     removals: list[Registration] = field(default_factory=list)
     last_calls: list[LastCall] = field(default_factory=list)
+    reaped: list[Reaped] = field(default_factory=list)
     lost: bool = False
     unborn: int = 0
     born: int = 0
     fork_module: str = ""
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
+
+    @property
+    def only_spawns(self) -> bool:
+        """Whether it is no more than the moment between fork and exec: with `preexec_fn`, or in `os.spawnv`."""
+        idle = not self.calls and all(registration.inherited for registration in self.registrations.values())
+        return idle and self.fork_module in SPAWNING_MODULES
 
     @property
     def left_by(self) -> LastCall | None:
@@ -116,6 +125,8 @@ class Life:
                 self.last_calls.append(event)
             case LastCallFailed() if self.last_calls:
                 self.last_calls.pop()
+            case Reaped():
+                self.reaped.append(event)
             case Lost() | Forked(address=0):  # there was no room for the child to write
                 self.lost = True
             case _:

@@ -75,7 +75,12 @@ class ProcessRecord(Assertions):
         argv: the whole command line, the interpreter first; empty where it was forked.
         role: main, fork, subprocess, exec, multiprocessing or helper.
         unrecorded: how many handlers were registered before the agent was there.
+        status: how its process ended, if the process that started it was recorded too and was told; else None.
         lost: something could not be written down, so lists may lack entries.
+        ending: what really happened, as far as status and record tell, else None.
+        reason: one sentence on why handlers were skipped or cut off, "unknown" where it would be a guess, None where
+            none were.
+        still_running: it had not ended when it was looked at, so what is skipped may still run.
     """
 
     told: Told
@@ -83,8 +88,12 @@ class ProcessRecord(Assertions):
     parent_pid: int
     argv: list[str]
     role: str
+    status: ExitStatus | None = None
     unrecorded: int = 0
     lost: bool = False
+    ending: Ending | None = None
+    reason: str | None = None
+    still_running: bool = False
 
     def __str__(self) -> str:
         """The exit timeline, and what is known of the end."""
@@ -147,9 +156,7 @@ class ExitResult(ProcessRecord):
     """How a program ended: the record of its main process, and of those below it.
 
     Attributes:
-        status: exit code or signal.
-        ending: what really happened, as far as status and record tell, else None.
-        reason: one sentence on why handlers were skipped, "unknown" where it would be a guess, None where none were.
+        status: exit code or signal; never None.
         stdout_bytes: all that was written to it.
         stderr_bytes: likewise.
         duration: seconds from the start to the end of the main process.
@@ -164,8 +171,6 @@ class ExitResult(ProcessRecord):
     """
 
     status: ExitStatus
-    ending: Ending | None
-    reason: str | None
     stdout_bytes: bytes
     stderr_bytes: bytes
     duration: float

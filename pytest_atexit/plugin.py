@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     # Not at run time: pytest takes a close look at each name in a plugin module, in every session.
     from collections.abc import Generator, Iterator
 
-    from pytest_atexit._capexit import CapExit, Session
+    from pytest_atexit._capexit import CapExit
     from pytest_atexit._registry._atexit_registry import AtexitRegistry
     from pytest_atexit._registry._guard import Guard
+    from pytest_atexit._session import Session
 
 SECTION = "capexit"
 GUARDED = "atexit_guard"
@@ -46,7 +47,7 @@ def _is_marked(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def _atexit_session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    from pytest_atexit._capexit import Session
+    from pytest_atexit._session import Session
 
     request.config.pluginmanager.register(_Users())
     session = Session()
@@ -65,7 +66,9 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
         wrong = str(error)
     if settings is None:
         pytest.fail(wrong, pytrace=False)
-    made = CapExit(session, settings.timeout, settings.linger)
+    options = settings._asdict()
+    del options["guard"]  # of the test itself
+    made = CapExit(session, **options, skip=pytest.skip)
     node.stash.setdefault(used, {})[request.fixturename] = made
     try:
         yield made

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import re
 from pathlib import Path
 
@@ -58,3 +59,21 @@ def _lives(pid: int) -> bool:
 def lives():
     """A function that tells whether a process is there, and no zombie that nobody reaps."""
     return _lives
+
+
+def _bears(pid: int, mark: str) -> bool:
+    try:
+        return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it has just ended
+        return False
+
+
+@pytest.fixture
+def marked():
+    """A function that returns the pids of the living processes whose environment has a mark, wherever they went."""
+
+    def find(mark: str) -> list[int]:
+        pids = {int(folder.name) for folder in Path("/proc").glob("[0-9]*")} - {os.getpid()}
+        return sorted(pid for pid in pids if _bears(pid, mark) and _lives(pid))
+
+    return find

@@ -1,7 +1,7 @@
 """A part of the agent: what all kinds of exit-time work have in common that are no handlers of `atexit`."""
 
 from failing import expected, missing, note_raised, settle
-from registering import chain, noticing, numbers, registration
+from registering import Entry, entry_of, make_chain, making_runs, numbers, registration
 from sitecustomize import has_room, live, monotonic_ns, put, sys
 
 
@@ -38,12 +38,14 @@ def taken_out(gone):
 
 def doing(number, handler, args, kwargs, ends=None):
     """A callable that does the work, and writes its start and end."""
-    return chain(number, handler, args, kwargs, ends).__next__
+    if ends is None:
+        make_chain()  # the program may not have imported `atexit`
+    return entry_of(number, handler, args, kwargs, ends or Entry)
 
 
 def ends_for(module, name):
-    """Ends of a chain (see `noticing`): what it raises is handled next by this function of a module."""
-    return noticing(lambda: expect(module, name))
+    """A kind of entries: what their handlers raise is handled next by this function of a module."""
+    return type("Entry", (Entry,), {"__slots__": (), "__call__": making_runs(lambda: expect(module, name))})
 
 
 def expect(module, name):

@@ -23,6 +23,7 @@ from sitecustomize import (
     top,
     window,
 )
+from waiting import stand_in_for_waits
 
 busy = RLock()  # held while the window changes
 growing = False
@@ -64,6 +65,7 @@ def grow(needed):
 def before_fork():
     """Set a part of our window aside, in which the child can write without a system call."""
     global window
+    stand_in_for_waits()
     size = RESERVE + STAMPS * live
     address = 0
     with busy:

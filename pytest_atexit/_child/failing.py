@@ -110,5 +110,5 @@ def note_failure(unraisable):
     for _ in range(settle() + 1):  # it has gone through work that a handler did
         note_raised(unraisable.exc_value)
     if type(handler) is Entry:
-        unraisable = type(unraisable)((*unraisable[:4], handler[2]))
+        unraisable = type(unraisable)((*unraisable[:4], handler[1]))
     return hook, unraisable

@@ -5,7 +5,6 @@ to be called at exit, what will be called is exchanged for what writes start and
 """
 
 from exiting import doing, ends_for, noted, taken_out
-from registering import Entry
 from sitecustomize import getframe, modules, pid, put
 
 
@@ -43,11 +42,11 @@ class Registry(dict):
     def note(self, info):
         number = noted(b"finalize", b"", (info.func, info.args, info.kwargs or {}), 4, self.make)
         if number is not None:
-            self.numbers[id(info)] = number
+            self.numbers[info.index] = number
 
     def pop(self, finalizer, default=None):
         info = dict.pop(self, finalizer, default)
-        number = self.numbers.pop(id(info), None)
+        number = None if info is None else self.numbers.pop(info.index, None)
         if number is None:
             return info
         try:
@@ -76,11 +75,11 @@ def cover_weakref(space):
     def set_atexit(finalizer, value):
         change(finalizer, value)
         info = registry.get(finalizer)
-        number = registry.numbers.get(id(info))
+        number = None if info is None else registry.numbers.get(info.index)
         if info is not None and info.atexit and number is None:
             registry.note(info)
         elif info is not None and not info.atexit and number is not None:
-            del registry.numbers[id(info)]
+            del registry.numbers[info.index]
             taken_out([number])
 
     kind.atexit = property(get, set_atexit, None, kind.atexit.__doc__)
@@ -115,8 +114,7 @@ class PriorityRegistry(dict):
         try:
             if getframe(1).f_code is self.call and finalizer._pid == pid and is_below(self.exit):
                 handler, args, kwargs = finalizer._callback, tuple(finalizer._args), finalizer._kwargs
-                entry = finalizer._callback = Entry(((), None, handler))
-                entry.go, entry.number = doing(number, handler, args, kwargs, self.ends), number
+                finalizer._callback = doing(number, handler, args, kwargs, self.ends)
                 finalizer._args, finalizer._kwargs = (), {}
             else:
                 taken_out([number])

@@ -1,16 +1,14 @@
 """A part of the agent: what `threading` does at exit. First its callbacks, then the interpreter waits for threads."""
 
-from calling import calls
 from exiting import Witness, doing, noted
 from ignoring import write_ignored
-from registering import LONGEST_NAME, exit_begins, numbers
+from registering import entry_of, exit_begins, numbers, site_of
 from sitecustomize import (
     Function,
     Method,
     Stub,
     get_ident,
     getframe,
-    interned,
     live,
     modules,
     monotonic_ns,
@@ -19,33 +17,35 @@ from sitecustomize import (
     stub_of,
     sys,
 )
-from values import described, dict_of, escape, mro_of, thread_name
+from values import described, dict_of, mro_of, thread_name
+from waiting import stand_in_for_waits
 
-awaited = {}  # numbers of the threads that the interpreter waits for, by their id
-reported = set()  # ids of threads that raised before
+awaited = {}  # numbers of the threads that the interpreter waits for, by their identifiers
+reported = set()  # identifiers of threads that raised before
 deletes = {}  # by class: what takes a thread out of the active ones
 
 
 def register_at_fork(call, function, args, kwargs):
     """`threading` calls it in its last line."""
-    space = getframe(2).f_globals
-    module = modules.get("threading")
-    if module is not None and module.__dict__ is space:
-        try:
+    try:
+        space, module = getframe(2).f_globals, modules.get("threading")
+        if module is not None and module.__dict__ is space:
             cover_threading(module, space)
-        except Exception:
-            put(b"L\n")
+    except Exception:
+        put(b"L\n")
     return call
 
 
 def cover_threading(module, space):
     """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
+    stand_in_for_waits()
     function, shutdown = space["_register_atexit"], space["_shutdown"]
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
     space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
     begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
-    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls(shutdown, ()), ends)).__next__)
+    calls = map(next, iter(Method([entry_of(0, shutdown, (), {})].__getitem__, 0), None))
+    space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls, ends)).__next__)
 
 
 def _register_atexit(call, function, args, kwargs):
@@ -65,8 +65,8 @@ def shutdown_begins(space):
         exit_begins()()
         if space["_SHUTTING_DOWN"]:
             wait_for_threads(space)
-        for thread, inside in threads(space):
-            watch_exceptions(id(thread), inside)
+        for _, inside in threads(space):
+            watch_exceptions(inside)
     except Exception:
         put(b"L\n")
     return 0
@@ -74,9 +74,8 @@ def shutdown_begins(space):
 
 def shutdown_ends(space):
     """Threads are over, also one that was just ending when it was noted; or the waiting was interrupted (3.13)."""
-    alive = {*map(id, [*space["_active"].values()])}
     for thread in [*awaited]:
-        if thread not in alive:
+        if thread not in space["_active"]:
             note_end(thread)
     return 0
 
@@ -84,7 +83,7 @@ def shutdown_ends(space):
 def note_end(thread):
     number = awaited.pop(thread, None)
     if number is not None:
-        put(b"E%x\t%d\n" % (monotonic_ns(), number))
+        put(b"E%x\t%x\n" % (monotonic_ns(), number))
 
 
 def wait_for_threads(space):
@@ -112,23 +111,23 @@ def threads(space):
 def note_awaited(space):
     """Write for which threads the interpreter waits from now on."""
     for thread, inside in threads(space):
-        if id(thread) not in awaited and id(thread) not in reported:
+        if inside["_ident"] not in awaited and inside["_ident"] not in reported:
             note_thread(thread, inside)
-            watch_exceptions(id(thread), inside)
+            watch_exceptions(inside)
 
 
 def note_thread(thread, inside):
     global live
-    number = awaited[id(thread)] = next(numbers)
+    number = awaited[inside["_ident"]] = next(numbers)
     module, file, line = home_of(thread, inside)
-    fields = number, monotonic_ns(), escape(name_of(inside)), module, file, file, line, module
-    put(b"K\tthread\t\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t\tt0:0\td0:0\n" % fields)
+    site = site_of(name_of(inside), module, file, (file, line, module), "")
+    put(b"K\tthread\t\t%x\t%x\t%x\n" % (number, monotonic_ns(), site))
     live += 1
-    put(b"S%x\t0\t%d\n" % (monotonic_ns(), number))
+    put(b"S%x\t0\t%x\n" % (monotonic_ns(), number))
 
 
 def name_of(inside):
-    return inside["_name"][:LONGEST_NAME] if type(inside["_name"]) is str else ""
+    return inside["_name"] if type(inside["_name"]) is str else ""
 
 
 def home_of(thread, inside):
@@ -139,10 +138,10 @@ def home_of(thread, inside):
     _, module, file = described(target)
     while type(target) is Method:
         target = target.__func__
-    return interned(module), interned(file), target.__code__.co_firstlineno if type(target) is Function else 0
+    return module, file, target.__code__.co_firstlineno if type(target) is Function else 0
 
 
-def watch_exceptions(thread, inside):
+def watch_exceptions(inside):
     """Note what a thread raises. What reports it belongs to the thread, and must not keep it alive."""
     invoke = inside.get("_invoke_excepthook")
     if invoke is None or type(invoke) is Witness:
@@ -151,8 +150,8 @@ def watch_exceptions(thread, inside):
     def look():
         exception = sys.exc_info()[1]
         if type(exception) is not SystemExit:  # `threading` passes over it in silence
-            reported.add(thread)
-            write_ignored(awaited.get(thread, 0), 1, (thread_name(), "", ""), exception)
+            reported.add(get_ident())
+            write_ignored(awaited.get(get_ident(), 0), 1, (thread_name(), "", ""), exception)
         return invoke
 
     witness = inside["_invoke_excepthook"] = Witness()
@@ -164,8 +163,8 @@ def delete(thread):
     space = modules["threading"].__dict__
     deletes[space["Thread"]](thread)
     try:
-        reported.discard(id(thread))
-        note_end(id(thread))
+        reported.discard(get_ident())
+        note_end(get_ident())
         note_awaited(space)
     except Exception:
         put(b"L\n")

@@ -6,12 +6,14 @@ PyPy hides that of its own modules which are in Python: no traceback, no `f_back
 
 from exiting import Witness  # what it defines is overwritten below
 from failing import arm, get_arguments, note_raised, raised, restore
-from registering import Entry, exit_begins, numbers, registration
+from holding import OVER, asked_for, looks, page
+from registering import NAMELESS, Entry, exit_begins, numbers, registration
 from sitecustomize import (
     PARTS,
     Function,
     Stub,
     exec_builtin,
+    function_of,
     get_ident,
     getframe,
     has_room,
@@ -19,6 +21,7 @@ from sitecustomize import (
     load,
     main_thread,
     modules,
+    moments,
     monotonic_ns,
     namespace,
     put,
@@ -30,6 +33,7 @@ from sitecustomize import (
 )
 from unregistering import removed
 from values import dict_of, encoded, mro_of, type_name
+from waiting import LINES  # not used: `waiter` is overwritten below, and must not be put back
 
 
 def cell_of(value):
@@ -102,9 +106,11 @@ def caller(number, handler, args, kwargs, is_reported=True):
     def call():
         exit_begins()()
         try:
-            target[0](b"S%x\t%d\t%d\n" % (monotonic_ns(), "last_type" in sys.__dict__, number))
+            target[0](b"S%x\t%d\t%x\n" % (monotonic_ns(), "last_type" in sys.__dict__, number))
+            if moments:
+                hold(number)
             handler(*args, **kwargs)
-            target[0](b"E%x\t%d\n" % (monotonic_ns(), number))
+            target[0](b"E%x\t%x\n" % (monotonic_ns(), number))
         except BaseException as error:
             note(error) if is_reported else note_raised(error)
             raise
@@ -114,12 +120,23 @@ def caller(number, handler, args, kwargs, is_reported=True):
 
 def doing(number, handler, args, kwargs, ends=None):
     """As elsewhere, for work that is no handler."""
-    return caller(number, handler, args, kwargs, ends is None)
+    entry = Entry(((), handler))
+    entry.go, entry.number = caller(number, handler, args, kwargs, ends is None), number
+    return entry
 
 
 def ends_for(module, name):
     """What is raised is noted at once."""
     return module, name
+
+
+def hold(number):
+    """Hold the handler that is about to be called, if a test asks for that."""
+    slot = page[0] and asked_for(number)
+    if slot:
+        for over in looks(slot + OVER):
+            if over:
+                return
 
 
 def runner(run):
@@ -177,12 +194,12 @@ def register(call, function, args, kwargs):
     try:
         line = registration(number, handler, args, kwargs, 3)
     except Exception:
-        line = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n" % (number, monotonic_ns())
+        line = NAMELESS % (number, monotonic_ns())
     if type(handler) is Stub:  # is what our `__new__` returns
         set_init(handler, lambda *args, **kwargs: None)
     try:
         if has_room(len(line)):
-            entry = Entry(((), None, handler))
+            entry = Entry(((), handler))
             entry.go, entry.number = caller(number, handler, args, kwargs), number
             live += 1
             if program_builtins.get("callable") is not callable:  # the real function would call the program's
@@ -197,6 +214,19 @@ def register(call, function, args, kwargs):
     return handler
 
 
+def waiter(stub):
+    """What calls `os.waitpid` or the like, and notes how a child ended."""
+    function = function_of(stub)
+
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if result[0]:
+            put(b"W%x\t%x\t%x\n" % (result[0], result[1], monotonic_ns()))
+        return result
+
+    return call
+
+
 # ---- what is registered
 
 
@@ -205,7 +235,8 @@ def registered():
     return [handler.number for handler, _, _ in registry if type(handler) is Entry]
 
 
-Entry.__eq__ = lambda entry, other: entry[2] == other  # so `unregister` needs no probe
+Entry.__call__ = Entry.__dict__["go"]
+Entry.__eq__ = lambda entry, other: entry[1] == other  # so `unregister` needs no probe
 
 
 def unregister(call, function, args, kwargs):
@@ -236,7 +267,7 @@ def note_failure(unraisable):
     """Give the report the handler for our Entry. Attributes are Python code there, which tracers see."""
     hook, items = restore(), [*tuple.__iter__(unraisable)]
     if type(items[4]) is Entry:
-        items[4] = items[4][2]
+        items[4] = items[4][1]
         further, unraisable = dict_in(unraisable), tuple.__new__(type(unraisable), items)
         dict_in(unraisable).update(further)
     return hook, unraisable

@@ -1,53 +1,54 @@
 """A part of the agent: what stands in for `atexit.register` and for handlers, see docs/recording.md."""
 
-from calling import always, calls
 from sitecustomize import (
     Builtin,
     Function,
     Method,
     Stub,
     add_audit_hook,
-    allocate_lock,
     audited,
     get_ident,
     getframe,
     has_room,
     interned,
+    known,
     live,
-    load,
     main_thread,
+    moments,
     monotonic_ns,
     namespace,
     put,
     ref,
     set_init,
     stand_in,
+    string_numbers,
     stub_of,
     sys,
     target,
     unicode_escape_encode,
 )
 
-NAMELESS = b"R\t%d\t%d\t?\t0\t0\t0\t0\t0\t\tt0:0\td0:0\n"
+NAMELESS = b"R\t%x\t%x\t0\n"
 LONGEST_NAME = 1000
-FEW = 10  # handlers, from which on it pays to load what calls many
 real_clear = real_register = real_unregister = None  # the functions of `atexit`
+labels = {}  # names of handlers by their numbers, where a test may want to hold one
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
 
 
 class Entry(list):
-    """[kept, chain, handler]: lists are compared item by item in C, so `unregister` finds what it would without us.
+    """[kept, handler]: lists are compared item by item in C, so `unregister` finds what it would without us.
 
-    `kept` dies last, and makes handler and arguments die in the order of a plain run.
+    `kept` dies last, and makes handler and arguments die in the order of a plain run. The interpreter calls an entry,
+    see `making_runs`, and `next` calls what is in its slot `go`: the handler, bound to its arguments.
     """
 
     __slots__ = ("go", "number")
 
     def __repr__(self):
-        return repr(self[2])
+        return repr(self[1])
 
 
-Entry.__call__ = Entry.__dict__["go"]
+Entry.__next__ = Entry.__dict__["go"]  # a slot member: found in C, and it yields what is to be called
 
 
 def register(call, function, args, kwargs):
@@ -57,8 +58,6 @@ def register(call, function, args, kwargs):
         return call
     handler, args = args[0], args[1:]
     number = next(numbers)
-    if number == FEW:
-        load("calling_many")
     interruption = None
     try:
         line = registration(number, handler, args, kwargs, 3)
@@ -72,9 +71,7 @@ def register(call, function, args, kwargs):
         set_init(handler, lambda *args, **kwargs: None)
     try:
         if has_room(len(line)):
-            kept = (handler, args) if sys.version_info >= (3, 14) else () if kwargs else args
-            entry = Entry((kept, chain(number, handler, args, kwargs), handler))
-            entry.go, entry.number = entry[1].__next__, number
+            entry = entry_of(number, handler, args, kwargs)
             live += 1
             write = target[0]
             next(zip(map(write, (line,)), map(real_register, (entry,))))
@@ -87,9 +84,22 @@ def register(call, function, args, kwargs):
     return handler if interruption is None else namespace["raising"](call, interruption)
 
 
+def entry_of(number, handler, args, kwargs, kind=Entry):
+    """What is registered: calling it writes the start, calls the handler and writes the end."""
+    kept, go = (), handler
+    if args or kwargs:
+        from values import bound
+
+        go = bound(handler, args, kwargs)
+        kept = (handler, args) if sys.version_info >= (3, 14) else go
+    entry = kind((kept, handler))
+    entry.go, entry.number = go, number
+    return entry
+
+
 def registration(number, handler, args, kwargs, depth, *, maker=None):
     """The line, made without running code of the program. `maker` is code that registers on behalf of its caller."""
-    file, thread, arguments, keywords = "", b"", b"t0:0", b"d0:0"
+    file = thread = ""
     if type(handler) is Function:
         name, module = handler.__qualname__, handler.__module__
         try:
@@ -104,11 +114,7 @@ def registration(number, handler, args, kwargs, depth, *, maker=None):
     if get_ident() != main_thread:
         from values import thread_name
 
-        thread = unicode_escape_encode(thread_name())[0]
-    if args or kwargs:
-        from values import encoded
-
-        arguments, keywords = encoded(args) if args else arguments, encoded(kwargs) if kwargs else keywords
+        thread = thread_name()
     try:
         frame = getframe(depth)
         if maker is not None and frame.f_code is maker:
@@ -119,31 +125,48 @@ def registration(number, handler, args, kwargs, depth, *, maker=None):
         if not audited:
             raise
         frame = None
-    return b"R\t%d\t%d\t%b\t%d\t%d\t%d\t%d\t%d\t%b\t%b\t%b\n" % (
-        number,
-        monotonic_ns(),
-        unicode_escape_encode(name[:LONGEST_NAME])[0],
-        interned(module),
-        interned(file),
-        *where(frame),
-        thread,
-        arguments,
-        keywords,
-    )
+    if moments:
+        labels[number] = unicode_escape_encode(str.__getitem__(name, slice(LONGEST_NAME)))[0]
+    site = site_of(name, module, file, place(frame), thread)
+    if not args and not kwargs:
+        return b"R\t%x\t%x\t%x\n" % (number, monotonic_ns(), site)
+    from values import encoded
+
+    return b"R\t%x\t%x\t%x\t%b\t%b\n" % (number, monotonic_ns(), site, encoded(args), encoded(kwargs))
 
 
-def where(frame):
+def site_of(name, module, file, place, thread):
+    """The number of what many registrations have in common, and what is written once. Only plain text is compared."""
+    caller_file, line, caller = place
+    is_text = type(name) is type(module) is type(file) is type(caller_file) is type(caller) is str
+    site = (name, module, file, caller_file, line, caller, thread) if is_text else None
+    number = known.get(site)
+    if number is None:
+        number, name = next(string_numbers), unicode_escape_encode(str.__getitem__(name, slice(LONGEST_NAME)))[0]
+        fields = interned(module), interned(file), interned(caller_file), line, interned(caller)
+        put(b"A\t%x\t%b\t%d\t%d\t%d\t%d\t%d\t%b\n" % (number, name, *fields, unicode_escape_encode(thread)[0]))
+        if is_text:
+            known[site] = number
+    return number
+
+
+def place(frame):
     """File, line and module of the code that called us; frames of the import system don't count."""
     try:
         while frame is not None and frame.f_code.co_filename[:18] == "<frozen importlib.":
             frame = frame.f_back
         if frame is not None:
-            module = interned(dict.get(frame.f_globals, "__name__"))
-            return interned(frame.f_code.co_filename), frame.f_lineno or 0, module
+            return frame.f_code.co_filename, frame.f_lineno or 0, dict.get(frame.f_globals, "__name__")
     except Exception:  # an audit hook forbids to look
         if not audited:
             raise
-    return interned(""), 0, interned("")
+    return "", 0, ""
+
+
+def where(frame):
+    """The same as numbers."""
+    file, line, module = place(frame)
+    return interned(file), line, interned(module)
 
 
 # ---- exceptions that are ignored: an audit hook hears of them, and `sys.unraisablehook` stays the program's
@@ -171,32 +194,44 @@ told = Function(told.__code__, {"__builtins__": {}}, "told", (ref(ignored),))
 exit_begins = Method(Method({0: Method(add_audit_hook, told)}.pop, 0), Method(len, ()))
 
 
-# ---- chains: what calls a handler and writes its start and end, all in C
+# ---- the chain: what calls a handler and writes its start and end, all in C
 
 
-def chain(number, handler, args, kwargs, ends=None):
-    """An iterator: drawing an item writes the start, calls the handler and writes the end.
+def making_runs(raised):
+    """What calls entries, to be found as `__call__` of their class: a property.
 
-    `ends` are what `noticing` returns, for what does otherwise with exceptions than handlers of `atexit`.
+    It makes a Run of the entry, which puts that on top of `called`, and which the interpreter calls next: it draws from
+    the chain, which takes the entry from there. Then the Run dies, and asks whether the chain came to its end. If not,
+    it calls `raised`.
     """
-    before, after = ends or usual_ends
-    if kwargs:  # only positional arguments can be drawn
-        from values import with_keywords
-
-        handler, args = with_keywords(handler, args, kwargs), ()
-    stamp = map(Builtin.__call__, out, always(b"%d\n" % number))
-    return map("".format, *before, begin, stamp, calls(handler, args), end, stamp, *after)
-
-
-def make_chains():
-    """Make the iterators that all chains share."""
-    global begin, end, out, usual_ends
+    called, taken, lines, outcome, begins = [], [], [], {}, map(Method.__call__, iter(exit_begins, None))
     out, clock = iter(Method(target.__getitem__, 0), None), iter(monotonic_ns, None)
     is_uncaught = iter(Method(sys.__dict__.__contains__, "last_type"), None)  # set where an exception ended the program
+
+    def failed(_):
+        try:
+            raised() if not called else called.pop()  # somebody has looked at `__call__` of an entry
+        except Exception:
+            put(b"L\n")
+
     # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
-    begin = map(Builtin.__call__, out, map(b"S%x\t%x\t".__mod__, zip(clock, is_uncaught)))
-    end = map(Builtin.__call__, out, map(b"E%x\t".__mod__, clock))
-    usual_ends = noticing(report_next)
+    take = map(taken.append, iter(called.pop, None))
+    entry = iter(Method(taken.__getitem__, -1), None)
+    number = map(Entry.__dict__["number"].__get__, entry)
+    start = map(Builtin.__call__, out, map(b"S%x\t%x\t%x\n".__mod__, zip(clock, is_uncaught, number)))
+    call = map(next, iter(taken.pop, None))
+    if moments:
+        from holding import checkpoint
+
+        call = map({}.get, map("".format, checkpoint(number)), call)  # yields what the handler returns
+    # Only the C stack of `map` holds the entry while the handler runs, so threads can run handlers at the same time.
+    end = map("E{3:x}\t{0.number:x}\n".format, entry, start, call, clock)
+    write = map(Builtin.__call__, out, iter(lines.pop, None))
+    succeed = iter(Method(Method(outcome.setdefault, 0), Method(len, ())), None)
+    chain = map("".format, begins, take, map(lines.append, map(str.encode, end)), write, succeed)
+    ask = map(Method.__call__, iter(Method(Method(outcome.pop, 0), Method(failed, ())), None))
+    methods = {"__init__": called.append, "__call__": chain.__next__, "__del__": ask.__next__}
+    return property(type("Run", (), {"__slots__": (), **methods}))
 
 
 def report_next():
@@ -206,27 +241,10 @@ def report_next():
     arm()
 
 
-def noticing(raised):
-    """What comes first and last in a chain, so that `raised` is called when what is between them raises.
-
-    First a lock is made that only the chain holds. If the handler raises, the chain drops what it has drawn: the lock
-    dies, and a weak reference to it tells us. If it returns, that reference is dropped first.
-    """
-    fresh, held = [], []
-
-    def failed(reference):
-        try:
-            while held and held.pop() is not reference:
-                pass
-            raised()
-        except Exception:
-            put(b"L\n")
-
-    callback, begins = iter(Method([failed].__getitem__, 0), None), map(Method.__call__, iter(exit_begins, None))
-    first = map({}.get, begins, iter((0).__index__, None))  # always 0
-    added = map({}.get, map(fresh.append, iter(allocate_lock, None)), first)  # always 0, where the new lock is
-    watch = map(held.append, map(ref, map(fresh.__getitem__, added), callback))
-    return (watch, iter(fresh.pop, None)), (map(callable, iter(held.pop, None)),)  # it mustn't outlive the lock
+def make_chain():
+    """Make what calls entries, unless it is there."""
+    if "__call__" not in Entry.__dict__:
+        Entry.__call__ = making_runs(report_next)
 
 
 def cover(module):
@@ -234,11 +252,10 @@ def cover(module):
     global real_clear, real_register, real_unregister
     if type(module.register) is Stub:
         return
-    if real_register is None:
-        make_chains()
+    make_chain()
     real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
     for name in "register", "unregister", "_clear":
         stand_in(module, name)
-    run, stamp = module._run_exitfuncs, map(Builtin.__call__, out, always(b"0\n"))
-    running = map({}.get, map("".format, begin, stamp, calls(run, ()), end, stamp))  # None for each ""
+    run = module._run_exitfuncs
+    running = map({}.get, iter(entry_of(0, run, (), {}), None))  # None for each ""
     module._run_exitfuncs = stub_of(run, running.__next__)

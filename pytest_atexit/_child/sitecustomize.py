@@ -29,21 +29,22 @@ __builtins__ = sys.modules["builtins"].__dict__.copy()
 
 # The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
 PARTS = {
-    "calling": None,
-    "calling_many": None,
     "exiting": None,
     "extending": None,
     "failing": None,
     "finalizing": None,
+    "holding": None,
     "ignoring": None,
     "interrupting": None,
     "joining": None,
     "leaving": None,
     "on_pypy": None,
     "registering": None,
+    "serving": None,
     "starting": None,
     "unregistering": None,
     "values": None,
+    "waiting": None,
 }
 
 FORMAT = 1
@@ -63,8 +64,9 @@ posix = ref(modules["posix"])  # nothing of it is held: a module that lives at t
 
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
-path = os.environ.get("PYTEST_ATEXIT_JOURNAL")
-areas = []  # every mapping, the current one last; none may die before the interpreter's state, see `mapped`
+path = os.environ.get("PYTEST_ATEXIT_JOURNAL", "")
+moments = False  # whether a test may hold handlers
+areas = []  # every mapping; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
 window = None  # the current mapping, its address in the journal, and the end of what is ours in it
 top = 0  # the first free address of this program; 0 as long as it has none of its own
@@ -76,29 +78,31 @@ known = {}  # numbers of strings that lines refer to
 string_numbers = iter(range(1 << 62))  # drawn by one call into C, so no thread gets the same
 
 
-def mapped(length):
-    """Map `length` bytes at `top`, and keep no descriptor: a program may list, close or reuse them."""
+def mapped(length, offset=None):
+    """Map `length` bytes, by default at `top`, and keep no descriptor: a program may list, close or reuse them."""
     global top
     os = posix()
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if not top:
+        if not top and offset is None:
             top = os.getpid() << PROCESS_BITS
             while os.pread(descriptor, 1, top) != b"\0":
                 top += 1 << PROGRAM_BITS
+        place = top if offset is None else offset
         if sys.version_info >= (3, 13):
-            area = mmap(descriptor, length, offset=top, trackfd=False)
+            area = mmap(descriptor, length, offset=place, trackfd=False)
         else:  # It keeps a duplicate, whose number it closes when it dies: by then nobody must use that number.
             expected = os.dup(descriptor)
             os.close(expected)
-            area = mmap(descriptor, length, offset=top)
+            area = mmap(descriptor, length, offset=place)
             ours, other = os.fstat(descriptor), os.fstat(expected)  # a thread may have taken that number
             if (ours.st_dev, ours.st_ino) == (other.st_dev, other.st_ino):
                 os.close(expected)
     finally:
         os.close(descriptor)
     areas.append(area)
-    top += length
+    if offset is None:
+        top += length
     return area
 
 
@@ -190,21 +194,25 @@ class Stub:
     def __new__(cls, function, /, *args, **kwargs):
         call = object.__new__(cls)
         set_init(call, type(function).__call__)  # by default the function itself is called
-        name = names[function]
-        try:
-            load(WORK[name])
-        except RecursionError:  # as if the function itself had needed these levels
-            raise
-        except Exception:  # no memory, or an audit hook in C forbids it
-            put(b"L\n")
-            return call
-        return namespace[name](call, function, args, kwargs)
+        work = works.get(function)
+        if work is None:
+            name = names[function]
+            try:
+                load(WORK[name])
+            except RecursionError:  # as if the function itself had needed these levels
+                raise
+            except Exception:  # no memory, or an audit hook in C forbids it
+                put(b"L\n")
+                return call
+            work = works[function] = namespace[name]
+        return work(call, function, args, kwargs)
 
     def __getattribute__(self, name):
         return call_of(self) if name == "__call__" else getattr(function_of(self), name)
 
 
 names = {}  # of functions: where coverage has put some of its own, they have others
+works = {}  # what does their work, as soon as that has been needed
 slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__
@@ -244,6 +252,8 @@ def create(spec):
 
 def fork(moment):
     """What is done at a fork, `before` or `after` it in the child."""
+    if path is None:  # this is the fork server: its children begin a record of their own
+        return True
     try:
         load("extending")
         namespace[moment]()
@@ -273,29 +283,42 @@ def watched(finder, hook):
 # ---- the start
 
 
-def mmap_module():
-    """The module, which `sys.modules` doesn't show."""
+def extension(name):
+    """A module of the standard library that is a file of machine code; `sys.modules` doesn't show it."""
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
                 break
         else:
             raise ImportError
-        module = _imp.create_dynamic(ModuleSpec("mmap", None, origin=f"{folder}/mmap{_imp.extension_suffixes()[0]}"))
+        module = _imp.create_dynamic(ModuleSpec(name, None, origin=f"{folder}/{name}{_imp.extension_suffixes()[0]}"))
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
-        import mmap as module
-
-        del modules["mmap"]
+        module = __import__(name)
+        del modules[name]
     return module
 
 
 def start(os):
-    global mmap, pid, teardown, unrecorded, window
-    mmap = mmap_module().mmap
+    global mmap, moments, path, pid, unrecorded, window
+    mmap = extension("mmap").mmap
+    interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
+    if "PYTEST_ATEXIT_SERVER" in os.environ:  # what is recorded now is part of each child's record
+        area, path = modules["_io"].BytesIO(), None
+        target[0], window = area.write, (area, 0, WINDOW)
+        interned("")
+        cover_functions(os)
+        from serving import serve
+
+        path = serve(os, os.environ)
+        before = area.getvalue()
+    if path[-8:] == "#moments":
+        moments, path = True, path[:-8]
+        from holding import prepare_to_hold
+
+        prepare_to_hold()
     area = mapped(WINDOW)
     target[0], window, pid = area.write, (area, top - WINDOW, WINDOW), os.getpid()
-    interpreter, unrecorded = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0
     if (
         window[1] >> PROGRAM_BITS & 0xFF
     ):  # only where the pid has begun a program before can this be another interpreter
@@ -306,11 +329,22 @@ def start(os):
         load("on_pypy")
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
-    stdlib = os.path.dirname(os.__file__)
-    texts = "\0".join((version, sys.executable or "", stdlib, *sys.orig_argv))
+    texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
-    interned("")  # number 0
+    if before:
+        target[0](before)
+    else:
+        interned("")  # number 0
+        cover_functions(os, interpreter)
+    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
+        from starting import first_process
+
+        first_process(os.environ)
+
+
+def cover_functions(os, interpreter=0):
+    global teardown
     if not interpreter:
         faulthandler = create_builtin(ModuleSpec("faulthandler", None))  # our own, which `sys.modules` doesn't show
         exec_builtin(faulthandler)
@@ -327,15 +361,12 @@ def start(os):
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
     _imp.create_builtin = create
-    teardown = watched(sys.path_importer_cache.get(stdlib), sys.__dict__.get("__interactivehook__"))
+    finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    teardown = watched(finder, sys.__dict__.get("__interactivehook__"))
     if "atexit" in modules:
         from registering import cover
 
         cover(modules["atexit"])
-    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
-        from starting import first_process
-
-        first_process(os.environ)
 
 
 if path:

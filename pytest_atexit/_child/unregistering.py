@@ -8,14 +8,14 @@ NUMBERS = 100  # in one line
 
 
 class Probe(list):
-    """[anything, anything, handler]: what the real `unregister` compares with each Entry."""
+    """[anything, handler]: what the real `unregister` compares with each Entry."""
 
     __slots__ = ()
 
     if unrecorded:  # handlers that were registered before us are no entries
 
         def __eq__(self, other):
-            return list.__eq__(self, other) if type(other) is Entry else other is self[2] or other == self[2]
+            return list.__eq__(self, other) if type(other) is Entry else other is self[1] or other == self[1]
 
 
 class Any:
@@ -67,7 +67,7 @@ def unregister(call, function, args, kwargs):
         return call
     before = registered()
     try:
-        function(Probe((anything, anything, args[0])))
+        function(Probe((anything, args[0])))
     except BaseException as error:  # of somebody's `__eq__`; what was equal before that is gone
         return raising(call, error)
     finally:

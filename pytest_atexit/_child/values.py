@@ -149,7 +149,7 @@ def built_in(name):
     return made[name]
 
 
-def with_keywords(handler, args, kwargs):
+def bound(handler, args, kwargs):
     """A callable that needs no arguments: a partial of our own type, for the program may have changed its own."""
     if any(type_name(cls) == "functools.partial" for cls in mro_of(type(handler))):
         # A partial of a partial would take the insides of that one out.

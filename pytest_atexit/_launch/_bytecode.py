@@ -18,7 +18,7 @@ import shutil
 import sys
 
 LEVELS = ("", ".opt-1", ".opt-2")  # what -O and -OO look for
-AT_START = ("calling", "registering")  # what a program needs that imports `atexit` in some way
+AT_START = ("registering",)  # what a program needs that imports `atexit` in some way
 STRIPPED = 2  # without docstrings, at any of these levels: less to load
 HEADER = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)  # PEP 552: a hash of the source that nobody checks
 

@@ -82,7 +82,7 @@ def _start(args: list[str], pipe: int, *descriptors: int) -> int:
         cwd="/",  # It keeps no file system busy.
         start_new_session=True,
     ) as starting:
-        pid = starting.stdout.read()
+        pid = starting.stdout.read() if starting.stdout else b""
     if not pid:
         msg = f"{sys.executable} ended with status {starting.returncode}"
         raise OSError(msg)

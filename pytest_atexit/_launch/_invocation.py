@@ -33,6 +33,7 @@ class Options:
         stdin: empty by default, never the terminal.
         python: another interpreter.
         python_args: flags for it.
+        as_pid1: as the first process of a PID namespace.
     """
 
     env: Mapping[str, str | None] | None = None
@@ -40,6 +41,7 @@ class Options:
     stdin: Stdin = None
     python: str | os.PathLike[str] | None = None
     python_args: Sequence[str] = ()
+    as_pid1: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,12 @@ class Invocation:
         folder: the run's folder.
         python: the interpreter that is known to run it, or None for a command line of the user's.
         is_python: the process itself is a Python, so it must be recorded.
+        script: what the interpreter is given to run, None for a command line of the user's.
+        flags: what it is given before that.
+        is_text: the program was source text or a function.
         import_paths: what is appended to the program's `sys.path`.
         ending: a line of Python to run at the end of the main module, for a path.
+        as_pid1: as the first process of a PID namespace.
     """
 
     argv: tuple[str, ...]
@@ -65,8 +71,12 @@ class Invocation:
     folder: Path
     python: str | None = None
     is_python: bool = False
+    script: str | None = None
+    flags: tuple[str, ...] = ()
+    is_text: bool = False
     import_paths: tuple[str, ...] = ()
     ending: str = ""
+    as_pid1: bool = False
 
     @property
     def hides_bytecode(self) -> bool:
@@ -87,7 +97,8 @@ class Invocation:
             ]
         prefix = ["env", *parts] if parts else []
         move = [f"cd {shlex.quote(self.cwd)} &&"] if self.cwd != _current_folder() else []
-        return " ".join([*move, *prefix, shlex.join(self.argv)])
+        first = ["unshare --fork --pid --mount-proc"] if self.as_pid1 else []
+        return " ".join([*move, *first, *prefix, shlex.join(self.argv)])
 
 
 def invocation(program: Program, args: Sequence[object], options: Options, ending: object, folder: Path) -> Invocation:
@@ -103,10 +114,11 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"python_args is a list of flags, such as [{options.python_args!r}], and no text"
         raise LaunchError(msg)
     wanted = None if ending is None else as_ending(ending)
+    base = Invocation((), env, inherited, cwd, folder, as_pid1=options.as_pid1)
     if isinstance(program, (list, tuple)):
-        return _command_line(program, args, options, wanted, Invocation((), env, inherited, cwd, folder))
+        return _command_line(program, args, options, wanted, base)
     python = interpreter(options.python, env)
-    base = Invocation((python,), env, inherited, cwd, folder, python, is_python=True)
+    base = replace(base, argv=(python,), python=python, is_python=True)
     flags = tuple(options.python_args)
     if isinstance(program, os.PathLike):
         path = os.path.abspath(os.path.join(cwd, os.fspath(program)))
@@ -114,7 +126,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
             msg = f"there is no file {path}"
             raise LaunchError(msg)
         argv = python, *flags, path, *_texts(args)
-        return replace(base, argv=argv, ending=source_of(wanted) if wanted else "")
+        return replace(base, argv=argv, script=path, flags=flags, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
         if "\n" not in program and program.endswith((".py", ".pyz")):
             raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r})")
@@ -131,7 +143,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"the program can't be saved (see TMPDIR): {error}"
         raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
-    return replace(base, argv=argv, import_paths=import_paths())
+    return replace(base, argv=argv, script=str(file), flags=flags, is_text=True, import_paths=import_paths())
 
 
 def with_ending(text: str, ending: Ending | None) -> str:

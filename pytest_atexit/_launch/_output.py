@@ -6,12 +6,15 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import threading
 import time
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pytest_atexit import _system
+
+if TYPE_CHECKING:
+    from pytest_atexit._launch._fork import Forked
+    from pytest_atexit._launch._popen import Child
 
 CHUNK = 1 << 16
 
@@ -36,7 +39,7 @@ class Output:
         ended: when that was noticed, in nanoseconds of the monotonic clock.
     """
 
-    def __init__(self, child: subprocess.Popen[bytes], *, in_thread: bool) -> None:
+    def __init__(self, child: Child | Forked, *, in_thread: bool) -> None:
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.returncode: int | None = None
@@ -135,7 +138,7 @@ class Output:
         self.read()  # now: whoever else holds the pipes may go on writing
         returncode = None
         with contextlib.suppress(ChildProcessError):
-            returncode = _system.returncode_of(self._child.pid)
+            returncode = self._child.look()
         with self.changed:
             self.returncode = returncode
             self.ended = ended

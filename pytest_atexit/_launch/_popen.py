@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+from pytest_atexit import _system
 
 
 def _real_popen() -> type[subprocess.Popen[bytes]]:
@@ -14,5 +16,19 @@ def _real_popen() -> type[subprocess.Popen[bytes]]:
     )
 
 
-class Child(_real_popen()):  # type: ignore[misc]
+if TYPE_CHECKING:
+    Popen = subprocess.Popen[bytes]
+else:
+    Popen = _real_popen()
+
+
+class Child(Popen):
     """A Popen that a fake installed later doesn't replace: fakes exchange `subprocess.Popen`, not its subclasses."""
+
+    def look(self) -> int:
+        """Wait for its end and return its `returncode`, but don't reap it.
+
+        Raises:
+            ChildProcessError: another wait has taken it.
+        """
+        return _system.returncode_of(self.pid)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 
 from pytest_atexit import _system
 
+CHUNK = 1 << 13  # bytes that are read at a time
+
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
 WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
@@ -25,10 +27,18 @@ def ticks(count: int) -> float:
 def contents(path: str) -> bytes:
     """Returns what a file in /proc holds; nothing if the process is gone or may not be looked at."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a file object would cost twice as much
     except OSError:
         return b""
+    try:
+        parts = []
+        while part := os.read(descriptor, CHUNK):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 class Process:
@@ -166,13 +176,9 @@ class SignalMasks:
     @classmethod
     def of(cls, pid: int) -> SignalMasks:
         """Returns the masks of a process; empty ones if it is gone."""
-        names = {b"SigCgt": "caught", b"SigIgn": "ignored", b"SigBlk": "blocked", b"ShdPnd": "pending"}
-        found = {}
-        for line in contents(f"/proc/{pid}/status").splitlines():
-            key, _, value = line.partition(b":")
-            if key in names:
-                found[names[key]] = int(value, 16)
-        return cls(**found)
+        status = contents(f"/proc/{pid}/status")
+        names = b"\nSigCgt:", b"\nSigIgn:", b"\nSigBlk:", b"\nShdPnd:"
+        return cls(*(int(status.partition(name)[2].partition(b"\n")[0] or b"0", 16) for name in names))
 
     def catches(self, signum: int) -> bool:
         """Whether a signal handler is installed."""

@@ -12,21 +12,24 @@ from typing import TYPE_CHECKING
 from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
+from pytest_atexit._launch._evidence import evidence_of, explained
+from pytest_atexit._launch._moments import Moments
+from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
-from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._launch._tree import Tree
-from pytest_atexit._origin import shown_path
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
-from pytest_atexit._why import Evidence, ending_of, reason_of
+from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
+    from pytest_atexit._events import ProcessBegan
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
+    from pytest_atexit._launch._launcher import Launcher
     from pytest_atexit._replay import Life
 
 NANOSECONDS = 1e-9
@@ -39,7 +42,7 @@ class Run:
     """A started program.
 
     Args:
-        attended: who starts it waits for its end at once, so its output needs no thread.
+        attended: who starts it waits for its end at once, so its output needs no thread, and no handler can be held.
 
     Attributes:
         command: a shell line that replays it.
@@ -48,19 +51,31 @@ class Run:
         grace: seconds and signal after which it was killed, if it was.
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
+        hung: what its main process hung in then, in words.
+        moments: at which tests hold it.
     """
 
     def __init__(
-        self, invocation: Invocation, agent: Agent, guardian: Guardian, stdin: Stdin, *, attended: bool
+        self,
+        invocation: Invocation,
+        launcher: Launcher,
+        agent: Agent,
+        guardian: Guardian,
+        stdin: Stdin,
+        *,
+        attended: bool,
     ) -> None:
         self.invocation = invocation
         self._agent = str(agent.folder)
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
-        self._journal = Journal(journal)
+        # From its own /proc, or as another user namespace's, PID 1 can't come at our memory.
+        self._journal = Journal(journal, str(agent.folder) if invocation.as_pid1 else "")
+        self.moments = Moments(self._journal)
+        variable = self._journal.path if attended else self.moments.variable
         self.began = time.monotonic_ns()
         try:
             self._agent_entry = agent.entry(invocation)
-            child = spawn(invocation, self._journal, self._agent_entry, stdin)
+            child = launcher.launch(invocation, variable, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
@@ -77,12 +92,13 @@ class Run:
         # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
         first = Process.look(self.pid) or Process.look(os.getpid())
         assert first is not None
-        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % self._journal.path.encode()
+        marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % variable.encode()
         self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
         self.overran: float | None = None
+        self.hung = ""
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
@@ -119,11 +135,17 @@ class Run:
         self.output.signal_group(signum)
 
     def await_end(self, seconds: float) -> bool:
-        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then."""
+        """Wait for the end; whether it has come. What is recorded is read meanwhile: less is left to do then.
+
+        Raises:
+            PytestAtexitError: this thread has forgotten to enter a moment, and a handler is held for it.
+        """
+        __tracebackhide__ = True
         deadline = time.monotonic() + seconds
         while not self.output.wait(min(READING_PAUSE, max(0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 return False
+            self.moments.check_forgotten()
             self._journal.read()
         return True
 
@@ -131,15 +153,29 @@ class Run:
         """Returns what the journal tells by now."""
         if not self._released and (size := self._journal.read()) != self._size:
             self._lives, self._size = lives_of(self._journal), size
+            if self.invocation.as_pid1:
+                for life in self._lives:
+                    life.began = self._seen_from_outside(life.began)
         return self._lives
+
+    def _seen_from_outside(self, began: ProcessBegan) -> ProcessBegan:
+        """PID 1 as what it is outside. What others are there is known only as long as they live: see `pids_outside`."""
+        pid, parent = (self.pid if number == 1 else number for number in (began.pid, began.parent_pid))
+        return replace(began, pid=pid, parent_pid=parent)
+
+    def pids_outside(self) -> dict[int, int] | None:
+        """Returns the pids of what lives by those in records and in the journal; None where these are the same."""
+        if not self.invocation.as_pid1:
+            return None
+        return {1: self.pid, self.pid: self.pid, **pids_outside(self.pid)}
 
     def records(self, lives: list[Life] | None = None) -> list[Recorded]:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
-        return records_of(found, self.pid if self.invocation.is_python else None, self._folders)
+        return records_of(found, self.pid if self.invocation.is_python else None, self.folders)
 
     @property
-    def _folders(self) -> list[str]:
+    def folders(self) -> list[str]:
         """Paths below these are shown relative to them."""
         return [str(self.invocation.folder), self.invocation.cwd]
 
@@ -151,7 +187,13 @@ class Run:
     def _recorded(self, lives: list[Life]) -> list[Process]:
         """The recorded processes that are still there, be it as zombies, without the one that was started."""
         moments = {life.began.pid: life.began.time for life in lives if life.began.pid != self.pid}
-        return [process for pid, moment in moments.items() if (process := written_by(pid, moment))]
+        outside = (
+            self.pids_outside() if moments else None
+        )  # who isn't there has ended, and its pid is another's outside
+        pids = (
+            moments if outside is None else {outside[pid]: moment for pid, moment in moments.items() if pid in outside}
+        )
+        return [process for pid, moment in pids.items() if (process := written_by(pid, moment))]
 
     def processes(self, lives: list[Life]) -> list[Process]:
         """Returns the recorded processes that still live, the one that was started included."""
@@ -167,7 +209,7 @@ class Run:
         deadline = time.monotonic() + seconds
         while True:
             lives = self.lives()
-            living = self._living(lives)
+            living = self.living(lives)
             alive = living.intersection(self._recorded(lives))
             more = self._may_get_more(lives, living)
             # What is written in the journal by now tells whether the last ones have left anybody while we looked.
@@ -194,7 +236,7 @@ class Run:
             return self._final
         lives = self.lives() if living is None else self._lives
         records = self.records(lives)
-        left = sorted(process.pid for process in (self._living(lives) if living is None else living))
+        left = sorted(process.pid for process in (self.living(lives) if living is None else living))
         if not records or (self.invocation.is_python and records[0].record.pid != self.pid):
             return None
         result = self._result(records, left)
@@ -236,41 +278,39 @@ class Run:
         self.output.close()
         self._journal.close()
 
-    def _living(self, lives: list[Life]) -> set[Process]:
+    def living(self, lives: list[Life]) -> set[Process]:
         """What lives of the program, wherever it went."""
         return self._tree.find(self._recorded(lives))
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
-        main, others = records[0], [each.record for each in records[1:]]
-        call = main.life.left_by
-        status = self.status
+        main, status = records[0], self.status
+        others = [
+            replace(each, record=replace(each.record, status=status)) if each.record.pid == self.pid else each
+            for each in records[1:]
+        ]
         assert self.output.ended is not None
         stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
-        evidence = Evidence(
+        became = any(each.record.pid == main.record.pid and each.record.role == "exec" for each in others)
+        evidence = replace(
+            evidence_of(main, self.folders, became=became),
             status=status,
-            handlers=main.registrations,
-            called=main.exit_calls,
-            uncaught=next((call.uncaught for call in reversed(main.life.calls) if call.in_exit), None),
-            last_call=replace(call, file=shown_path(call.file, self._folders)) if call else None,
             stderr=stderr.decode("utf-8", "replace"),
-            became=any(record.pid == main.record.pid and record.role == "exec" for record in others),
             caught=frozenset(self.caught),
             grace=self.grace if killed else None,
             overran=self.overran,
+            hung=self.hung,
             is_foreign=main.record.pid != self.pid,
+            is_pid1=self.invocation.as_pid1,
         )
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         return ExitResult(
-            **vars(main.record),
-            status=status,
-            ending=ending_of(evidence),
-            reason=reason_of(evidence),
+            **vars(replace(main.record, status=status, ending=ending_of(evidence), reason=reason_of(evidence))),
             stdout_bytes=stdout,
             stderr_bytes=stderr,
             duration=(self.output.ended - self.began) * NANOSECONDS,
             exit_duration=None if first is None else (self.output.ended - first) * NANOSECONDS,
-            children=others,
+            children=explained(others, left, self.folders),
             left_running=left,
             path=self.invocation.folder,
             command=self.command,

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -19,7 +20,9 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._hang import explain_hang
+from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
+from pytest_atexit._launch._hang import explain_hang, hung_processes
+from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
@@ -126,8 +129,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it was not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: that is no port.
         """
         __tracebackhide__ = True
+        check_port(port)
         self._until(lambda: accepts(host, port), timeout, f"port {port} of {host}")
 
     def wait_for_url(self, url: str, status: int = 200, timeout: float | None = None) -> None:
@@ -163,7 +168,7 @@ class RunningProgram:
             ProgramEnded: the program ended first.
         """
         __tracebackhide__ = True
-        number = _number_of(signum)
+        number = number_of(signum)
         what = f"a signal handler for {signal_name(number)}"
         self._until(lambda: SignalMasks.of(self.pid).catches(number), timeout, what)
 
@@ -178,13 +183,27 @@ class RunningProgram:
         check = (lambda: predicate(self)) if takes_argument(predicate) else predicate
         return self._until(check, timeout, name_of(predicate))
 
+    def during(self, name: str, timeout: float | None = None) -> Moment:
+        """Arm a moment: the handler of that name which begins next is held at its start while `with` its block runs.
+
+        Args:
+            name: of a handler of the program or of a process under it, whichever begins first.
+            timeout: seconds in which it must begin, from the start of the block; None for the configured ones.
+
+        Raises:
+            ProgramEnded: the program had ended.
+            PytestAtexitError: the handler had already begun, and no other one of that name is registered.
+        """
+        __tracebackhide__ = True
+        return Moment(self._run, self._until, name, timeout)
+
     def send_signal(self, signum: int | str) -> None:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
 
         Raises:
             ValueError: there is no signal of that name.
         """
-        number = _number_of(signum)
+        number = number_of(signum)
         self._note_disposition(number)
         self._run.signal(number)
 
@@ -232,13 +251,14 @@ class RunningProgram:
         Raises:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
+            ValueError: there is no such signal, or a bare number looks like a grace.
         """
         __tracebackhide__ = True
+        number = ending_signal(signal)
         if not self._run.ended:
-            number = _number_of(signal)
             sent = time.monotonic()
             self.send_signal(number)
-            if not self._run.output.wait(grace):
+            if not self._run.await_end(grace):
                 self._run.grace = grace, number
                 self._run.kill_tree()
             self._run.grace_used = time.monotonic() - sent
@@ -251,8 +271,13 @@ class RunningProgram:
         else:
             self._run.caught.discard(signum)
 
-    def _until(self, check: Callable[[], T | None], timeout: float | None, what: str) -> T:
-        """Returns the first true value of `check`, which is asked again at each output and each PAUSE."""
+    def _until(
+        self, check: Callable[[], T | None], timeout: float | None, what: str, why: Callable[[], list[str]] = list
+    ) -> T:
+        """Returns the first true value of `check`, which is asked again at each output and each PAUSE.
+
+        If there is none, an error says what the test waited for, and in lines from `why` what there was instead.
+        """
         __tracebackhide__ = True
         limit = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
@@ -262,15 +287,16 @@ class RunningProgram:
             if value := check():
                 return value
             if ended:
-                self._raise(ProgramEnded, f"the program ended ({self._run.status}) while the test waited for {what}")
+                headline = f"the program ended ({self._run.status}) while the test waited for {what}"
+                self._raise(ProgramEnded, [headline, *why()])
             if (left := deadline - time.monotonic()) <= 0:
-                self._raise(WaitTimeout, f"the test waited {limit:g} s for {what}, in vain")
+                self._raise(WaitTimeout, [f"the test waited {limit:g} s for {what}, in vain", *why()])
             with changed:
                 changed.wait(min(left, PAUSE))
 
-    def _raise(self, error: type[ProgramEnded | WaitTimeout], headline: str) -> None:
+    def _raise(self, error: type[ProgramEnded | WaitTimeout], lines: list[str]) -> None:
         __tracebackhide__ = True
-        lines = [headline, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
+        lines = [*lines, *_explain.output("stdout", self.stdout), *_explain.output("stderr", self.stderr)]
         raise error("\n".join(lines))
 
     def _finished(self, allow_failures: bool) -> ExitResult:
@@ -312,15 +338,19 @@ class RunningProgram:
         self._judged = True
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
-        alive = run.processes(run.lives())
+        lives = run.lives()
+        alive = run.processes(lives)
         stacks = stacks_of(alive, run.output)
-        records = [each.record for each in run.records()]
-        lines = explain_hang(records, stacks, {process.pid for process in alive})
+        inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
+        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders, inside)
+        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(hung)]
         run.overran = limit
+        run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         run.kill_tree()
         result = self._result = run.result()
         headline = f"the program was still running after {limit:g} s and was killed"
-        raise ProgramTimeout("\n".join([headline, *lines]), result)
+        more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
+        raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.
 
@@ -341,6 +371,13 @@ class RunningProgram:
                 return f"PytestAtexitError: {error}"
         return ""
 
+    def timeline(self) -> list[str]:
+        """Returns the exit timeline as of now, in which what is running stands out, of each process with handlers."""
+        with contextlib.suppress(PytestAtexitError):
+            records = [replace(each.record, still_running=True) for each in self._run.records()]
+            return [line for record in records if record.handlers for line in _explain.timeline(record)]
+        return []
+
     @property
     def result(self) -> ExitResult | None:
         """The latest result, if there is one: the test has asked for it, or the program has ended."""
@@ -348,13 +385,6 @@ class RunningProgram:
             with contextlib.suppress(PytestAtexitError):  # where that matters, it was raised, or it is after the test
                 self._result = self._run.result()
         return self._result
-
-
-def check_timeout(timeout: object) -> None:
-    """Raise a ValueError if it is neither None nor a number of seconds."""
-    __tracebackhide__ = True
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
 
 
 def check_failures(result: ExitResult) -> None:
@@ -368,12 +398,3 @@ def check_failures(result: ExitResult) -> None:
         headline = f"{what}, which Python itself ignores ({result.status}): {names}"
         lines = [headline, "allow_failures=True accepts that.", "", *_explain.story(result)]
         raise HandlerFailed("\n".join(lines), result)
-
-
-def _number_of(signum: int | str) -> int:
-    """Returns the number of a signal, which may be given by name."""
-    if isinstance(signum, str):
-        if signum.upper() not in signal.Signals.__members__:
-            raise ValueError(f"there is no signal {signum!r}")
-        return signal.Signals[signum.upper()]
-    return signum

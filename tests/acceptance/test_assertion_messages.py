@@ -290,3 +290,20 @@ def test_the_frame_of_an_assertion_is_hidden(pytester):
         ['>       result.assert_ran("print", times=2)', "E       AssertionError: print did not run twice"]
     )
     run.stdout.no_fnmatch_line("*_assertions.py*")
+
+
+def test_a_name_that_only_a_child_registered(capexit, message):
+    """The child is named."""
+    program = """
+    import atexit, os
+    if child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        def close(): pass
+        atexit.register(close)
+    """
+    text = message(capexit.run(program).assert_ran, "close", raises=UnknownHandler)
+    assert text == (
+        "no handler named 'close' was ever registered in this process. In process N (fork) one was: "
+        "see result.children.\nNo handler was registered in this process."
+    )

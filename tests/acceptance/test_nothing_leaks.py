@@ -143,6 +143,7 @@ def test_exhausted_descriptors(inner) -> None:
             tasks = Path("/proc/self/task").glob("*/children")
             return [pid for task in tasks for pid in task.read_text().split()]
 
+        @pytest.mark.atexit(launcher="spawn")  # each limit is a kind of start, which would have a fork server
         def test_it(capexit):
             capexit.run("pass")
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -10,26 +10,13 @@ from pathlib import Path
 import pytest
 
 Inner = Callable[..., pytest.RunResult]
+Marked = Callable[[str], list[int]]
 
 ENDLESS = "import os, time\nos.write(1, b'ready\\n')\nwhile True: time.sleep(60)\n"
 
 
-def marked(mark: str) -> list[int]:
-    """The living processes in whose environment the mark is, wherever they went."""
-    found = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if bears(folder, mark)]
-    return [pid for pid in found if pid != os.getpid()]
-
-
-def bears(folder: Path, mark: str) -> bool:
-    try:
-        state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return state not in "ZX" and mark.encode() in (folder / "environ").read_bytes()
-    except OSError:
-        return False
-
-
 @pytest.fixture
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def mark(marked: Marked, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A mark in the environment of all that an inner run starts; what bears it is killed in the end."""
     name = f"MARK_{uuid.uuid4().hex}"
     monkeypatch.setenv(name, "1")
@@ -79,7 +66,7 @@ os.wait()
 
 
 @pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in TESTS.items()])
-def test_after_a_run(inner: Inner, inner_tmpdir: Path, mark: str, body: str) -> None:
+def test_after_a_run(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked, body: str) -> None:
     """Neither a process nor a folder is left, whatever the tests did."""
     source = f"import pytest\nENDLESS = {ENDLESS!r}\n\n@pytest.mark.atexit(linger=0.1)\ndef test_it(capexit):\n"
     result = inner(f"{source}    {body}\n")
@@ -89,7 +76,7 @@ def test_after_a_run(inner: Inner, inner_tmpdir: Path, mark: str, body: str) -> 
 
 
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
-def test_after_a_wider_scope(inner: Inner, inner_tmpdir: Path, mark: str, scope: str) -> None:
+def test_after_a_wider_scope(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked, scope: str) -> None:
     """What a class, module or session left running is gone with it."""
     result = inner(
         f"""
@@ -103,7 +90,7 @@ def test_after_a_wider_scope(inner: Inner, inner_tmpdir: Path, mark: str, scope:
     assert list(inner_tmpdir.glob("pytest-atexit-*")) == []
 
 
-def test_after_parallel_workers(inner: Inner, inner_tmpdir: Path, mark: str) -> None:
+def test_after_parallel_workers(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked) -> None:
     """The same counts for each worker of pytest-xdist."""
     pytest.importorskip("xdist")
     result = inner(
@@ -121,7 +108,7 @@ def test_after_parallel_workers(inner: Inner, inner_tmpdir: Path, mark: str) -> 
     assert list(inner_tmpdir.glob("pytest-atexit-*")) == []
 
 
-def test_the_mark_finds_what_is_left(inner: Inner, mark: str) -> None:
+def test_the_mark_finds_what_is_left(inner: Inner, mark: str, marked: Marked) -> None:
     """The tests above can fail: a process that the run leaves behind is found by its environment."""
     result = inner("import subprocess\ndef test_it(): subprocess.Popen(['sleep', '60'], start_new_session=True)")
     result.assert_outcomes(passed=1)

@@ -174,7 +174,7 @@ def test_settings(run, pytester, options, ini, mark, expected):  # noqa: PLR0917
     [
         ("timeout='soon'", "@pytest.mark.atexit(timeout=…): a number of seconds is needed, not 'soon'"),
         ("linger=-1", "@pytest.mark.atexit(linger=…): a number of seconds is needed, not -1"),
-        ("speed=5", "@pytest.mark.atexit takes timeout=, linger=, guard=, not {'speed': 5}"),
+        ("speed=5", "@pytest.mark.atexit takes timeout=, linger=, launcher=, preload=, guard=, not {'speed': 5}"),
     ],
 )
 def test_a_setting_that_makes_no_sense(run, mark, text):

@@ -234,3 +234,54 @@ def test_nothing_is_said_where_nothing_was_killed(inner: Inner, sections: Sectio
     )
     result.assert_outcomes(passed=1)
     assert sections(result, "Captured capexit teardown") == []
+
+
+HANGS = """
+        import pytest
+
+        PROGRAM = '''
+        import atexit, threading
+        atexit.register(print, "later")
+        @atexit.register
+        def close():
+            print("closing", flush=True)
+            threading.Event().wait()
+        '''
+"""
+
+
+def states(section: str) -> set[str]:
+    """State and name of each row of a timeline."""
+    return {" ".join(line.split(" registered at ")[0].split()[-2:]) for line in section.splitlines()}
+
+
+def test_a_running_handler_is_in_the_section(inner: Inner, sections: Sections) -> None:
+    """A test that fails while a handler hangs shows which one, and which ones wait for it."""
+    result = inner(
+        HANGS
+        + """
+        def test_it(capexit):
+            capexit.start(PROGRAM).wait_for_output("closing")
+            assert False
+        """
+    )
+    result.assert_outcomes(failed=1)
+    (section,) = sections(result)
+    assert {"running close()", "registered print('later')"} <= states(section)
+
+
+@pytest.mark.slow
+def test_a_test_that_pytest_timeout_ends_names_the_handler(inner: Inner, sections: Sections) -> None:
+    """Its limit may be lower than that of the program."""
+    pytest.importorskip("pytest_timeout")
+    result = inner(
+        HANGS
+        + """
+        @pytest.mark.timeout(15)
+        def test_it(capexit):
+            capexit.run(PROGRAM)
+        """
+    )
+    result.assert_outcomes(failed=1)
+    (section,) = sections(result)
+    assert "running close()" in states(section)

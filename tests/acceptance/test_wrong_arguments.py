@@ -1,5 +1,6 @@
 """What a newcomer passes by mistake: refused at once, in words, and never taken for something else."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -102,3 +103,28 @@ def test_timeout_is_looked_at_before_anything_is_started(timeout: object, capexi
     with pytest.raises(ValueError, match="timeout is a number of seconds, not "):
         capexit.run("print()", timeout=timeout)
     assert capexit._programs == []
+
+
+@pytest.mark.parametrize("port", ["x", 0, 65536, 8000.5, None, -1])
+def test_what_is_no_port_is_refused_at_once(capexit: CapExit, port: object) -> None:
+    """Nobody waits for it until the timeout."""
+    with capexit.start("input()") as program, pytest.raises(ValueError, match="a port is a number from 1 to 65535"):
+        program.wait_for_port(port)  # type: ignore[arg-type]
+
+
+def test_a_grace_in_place_of_the_signal(capexit: CapExit) -> None:
+    """`stop(5)` would send SIGTRAP: the message says how a grace is given. By name any signal can be sent."""
+    program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
+    program.wait_for_output("ready")
+    for grace in (5, 0.5, 0, 20, 30):
+        with pytest.raises(ValueError, match=f"for a grace of {grace} s write grace={grace}"):
+            program.stop(grace)  # type: ignore[arg-type]
+    assert program.stop(signal.SIGTRAP).status.signal == signal.SIGTRAP
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM.value, signal.SIGRTMIN + 3])
+def test_signals_that_end_programs_may_be_numbers(capexit: CapExit, number: int) -> None:
+    """Those that service managers send."""
+    program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
+    program.wait_for_output("ready")
+    assert program.stop(number).status.signal == number

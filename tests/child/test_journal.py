@@ -162,8 +162,8 @@ BEGAN = b"P\t%d\t1000\tstart\t%d\t1\t0\t0\tcpython 3.11.7\\x00/bin/python\\x00/l
     FORMAT,
     PID,
 )
-STRINGS = b"N\t0\t\nN\t1\t__main__\nN\t2\t/app.py\n"
-REGISTERED = b"R\t1\t2000\tclose\t1\t2\t2\t3\t1\t\tt1:1\x1fi7\td0:0\n"
+STRINGS = b"N\t0\t\nN\t1\t__main__\nN\t2\t/app.py\nA\t8\tclose\t1\t2\t2\t3\t1\t\n"
+REGISTERED = b"R\t1\t7d0\t8\tt1:1\x1fi7\td0:0\n"
 
 
 @pytest.fixture
@@ -213,9 +213,9 @@ def test_torn_last_line_is_left_out(length: int, read: Callable[..., Program]) -
 @pytest.mark.parametrize(
     "line",
     [
-        b"R\n", b"R\t1\n", b"R\tx" + REGISTERED[3:], REGISTERED.replace(b"\t2\t2\t", b"\t2\t9\t"), REGISTERED.replace(b"i7", b"q7"),
+        b"R\n", b"R\t1\n", b"R\tx" + REGISTERED[3:], REGISTERED.replace(b"\t8\t", b"\t9\t"), REGISTERED.replace(b"i7", b"q7"),
         REGISTERED.replace(b"i7", b"ix"), REGISTERED.replace(b"t1:1", b"t2:2"), REGISTERED.replace(b"t1:1", b"tx:1"), REGISTERED.replace(b"\td0:0", b""),
-        REGISTERED.replace(b"\td0:0", b"\td0:0\tmore"), b"S\n", b"S3000\n", b"Sx\t0\t1\n", b"S3000\t0\tx\n", b"S3000\t1\n", b"E\n", b"U\t1\n", b"U\t1\tx\n", b"U\t1\t\n",
+        REGISTERED.replace(b"\td0:0", b"\td0:0\tmore"), b"S\n", b"S3000\n", b"Sx\t0\t1\n", b"S3000\t0\tx\n", b"S3000\t0\t1g\n", b"E3000\tx\n", b"S3000\t1\n", b"E\n", b"U\t1\n", b"U\t1\tx\n", b"U\t1\t\n",
         b"F\t1\n", b"F\t1\tx\t0\n", b"T\n", b"T\tx\n", b"T\t1\tx\n", b"X\t1\n", b"N\n", b"N\t1\n", b"N\tx\ty\n", b"P\n", BEGAN.replace(b"\tstart", b""), b"\n",
     ],
 )  # fmt: skip
@@ -223,6 +223,25 @@ def test_malformed_line_is_an_error(line: bytes, read: Callable[..., Program]) -
     """A whole line that doesn't keep to the format is an error of ours, with the line in it, never a guess."""
     with pytest.raises(PytestAtexitError, match="malformed|format"):
         read(BEGAN, STRINGS, line, REGISTERED)
+
+
+@pytest.mark.parametrize(
+    "site", [b"\n", b"close\n", b"close\t1\t2\t2\t3\t1\n", b"close\t1\t2\t2\tx\t1\t\n", b"close\t1\t2\t7\t3\t1\t\n"]
+)
+def test_malformed_site_is_an_error(site: bytes, read: Callable[..., Program]) -> None:
+    """So is a registration that refers to a line A which doesn't keep to the format."""
+    with pytest.raises(PytestAtexitError, match="malformed"):
+        read(BEGAN, STRINGS, b"A\t9\t" + site, b"R\t1\t7d0\t9\n")
+
+
+def test_registration_without_arguments_is_short(read: Callable[..., Program]) -> None:
+    """Lines of one site differ in number and time only; site 0 is one that could not be told."""
+    first, second, untold = read(BEGAN, STRINGS, b"R\t1\t7d0\t8\n", b"R\t2\tbb8\t8\n", b"R\tc\tfa0\t0\n").events[1:]
+    assert isinstance(first, Registered)
+    assert (first.qualname, first.args, first.kwargs) == ("close", (), {})
+    assert second == first._replace(number=2, time=3000)
+    assert isinstance(untold, Registered)
+    assert (untold.number, untold.time, untold.qualname, untold.file) == (12, 4000, "?", "")
 
 
 @pytest.mark.parametrize("version", [0, 2, 10])
@@ -263,7 +282,7 @@ FORK = PID + 1
 ROOM = (PID << 40) + 50_000  # where the parent has made room for its child
 FORKED = b"F\t4\t%d\t1\n" % ROOM
 CHILD = b"P\t%d\t5\tfork\t%d\t%d\t\n" % (FORMAT, FORK, PID)
-LATE = REGISTERED.replace(b"\t1\t2\t2\t3", b"\t3\t2\t2\t3")  # its handler's module is #3
+LATE = b"A\t9\tclose\t3\t2\t2\t3\t1\t\n" + REGISTERED.replace(b"\t8\t", b"\t9\t")  # its handler's module is #3
 
 
 def module_of(program: Program) -> str:

@@ -20,6 +20,7 @@ from pytest_atexit._journal import Program
 pytestmark = pytest.mark.slow
 
 PROGRAMS = 500
+Marked = Callable[[str], list[int]]
 Kind = TypeVar("Kind", bound=object)
 
 # Tells each step before and after it, as "PID STEP KEY". A key is "PID.THREAD.COUNT"; each thread counts its own.
@@ -86,21 +87,8 @@ for end in count():
 """
 
 
-def bears(folder: Path, mark: str) -> bool:
-    try:
-        state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return state not in "ZX" and mark.encode() in (folder / "environ").read_bytes()
-    except OSError:  # it has just ended
-        return False
-
-
-def marked(mark: str) -> list[str]:
-    """Returns the pids of the living processes that have a mark in their environment."""
-    return [folder.name for folder in Path("/proc").glob("[0-9]*") if bears(folder, mark)]
-
-
 @pytest.fixture
-def mark() -> Iterator[str]:
+def mark(marked: Marked) -> Iterator[str]:
     """A mark for the environment of all that the test starts; take it before `capexit`, which must leave none of it."""
     name = f"MARK_{uuid.uuid4().hex}"
     yield name
@@ -109,7 +97,7 @@ def mark() -> Iterator[str]:
 
 @pytest.fixture
 def started(
-    mark: str, capexit: CapExit, environment: dict[str, str | None], tmp_path: Path
+    mark: str, marked: Marked, capexit: CapExit, environment: dict[str, str | None], tmp_path: Path
 ) -> Callable[[int], RunningProgram]:
     """Starts the program with so many threads beside its main one."""
 
@@ -118,7 +106,7 @@ def started(
         path.write_text(KILLED.replace("THREADS", str(threads)))
         program = capexit.start(path, env={**environment, mark: "1"})
         program.wait_for_output("lives")
-        assert str(program.pid) in marked(mark)
+        assert program.pid in marked(mark)
         return program
 
     return start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -363,3 +364,10 @@ atexit.register(handler)
 """
     )
     assert [name for _, name in own(result)] == said(result)
+
+
+def test_a_callback_of_a_program_without_atexit(same: Callable[..., ExitResult], script: Callable[..., Path]) -> None:
+    """`threading` needs no `atexit`."""
+    program = "import threading\nthreading._register_atexit(print, 'called')\n"
+    result = same(script(program))
+    assert [(each.kind, each.name) for each in result.timeline] == [("threading", "print")]

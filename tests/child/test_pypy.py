@@ -24,7 +24,7 @@ SAME = [
     "builtins_deleted", "builtins_replaced", "callables", "faces", "faces_attributes", "forked", "frames",
     "handlers_change_registry", "hook_changes", "hook_frames", "hook_raises_frames", "hook_shows", "raising", "raising_odd",
     "raising_repr", "reimported", "signals_between_handlers", "traced_handlers", "traced_registrations",
-    "unregister_equal", "unregister_raises", "wrong_arguments", "wrong_arguments_private",
+    "unregister_equal", "unregister_raises", "waits", "wrong_arguments", "wrong_arguments_private",
 ]  # fmt: skip
 BY_NATURE = {
     "audited_frames": "who registers is told by its frame, and Python has an audit event for each look at one",

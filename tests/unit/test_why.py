@@ -31,19 +31,7 @@ def handler(state):
     )
 
 
-NOTHING = Evidence(
-    status=ExitStatus(code=0),
-    handlers=[],
-    called=[],
-    uncaught=None,
-    last_call=None,
-    stderr="",
-    became=False,
-    caught=frozenset(),
-    grace=None,
-    overran=None,
-    is_foreign=False,
-)
+NOTHING = Evidence(status=ExitStatus(code=0))
 SKIPPED = dataclasses.replace(NOTHING, handlers=[handler("skipped")])
 RAN = dataclasses.replace(NOTHING, handlers=[handler("ran")], called=[handler("ran")], uncaught=False)
 
@@ -111,7 +99,7 @@ def test_the_ending_is_what_status_and_record_tell(evidence, ending):
             "os.execv replaced the program at app.py:40: handlers don't survive that",
         ),
         (
-            dataclasses.replace(RAN, handlers=[handler("ran"), handler("skipped")]),
+            dataclasses.replace(RAN, handlers=[handler("ran"), handler("skipped")], too_late=True),
             "they were registered while handlers were already running, which is too late",
         ),
     ],

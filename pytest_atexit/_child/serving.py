@@ -1,0 +1,195 @@
+"""A part of the agent: the fork server, a loop at the start of an interpreter.
+
+It ends in a forked child, which leaves it: then the interpreter goes on with its start and runs the script natively,
+with no frame of ours above it. docs/launchers.md has the whole of it.
+"""
+
+from _codecs import utf_8_encode, utf_32_le_encode
+
+from sitecustomize import extension, function_of, loads, modules, sys
+from values import built_in
+
+LARGEST = 1 << 18  # of a request, in bytes
+DONE = -1
+
+
+def serve(os, environ):
+    """Fork whenever we are asked to. Returns in the children only, with the path of the journal of each."""
+    had = "_socket" in modules
+    _socket = extension("_socket")
+    if not had:  # up to 3.11 it shows itself
+        modules.pop("_socket", None)
+    line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
+    room = _socket.CMSG_SPACE(12)
+    try:
+        notes = Notes(os, sys.orig_argv[-1], environ["PYTEST_ATEXIT_JOURNAL"])
+        if "PYTEST_ATEXIT_PATH" in environ:
+            from starting import first_process
+
+            first_process(environ)
+        preload(os, [*filter(None, environ.pop("PYTEST_ATEXIT_PRELOAD", "").split(","))])
+        collector = built_in("gc")
+        collector.collect()
+        collector.disable()
+        collector.freeze()  # else each child's collections, the last one too, would go through all of this
+        if os.fork():  # no child of the tests, which may wait for any of theirs
+            os._exit(0)
+        line.send(b"=%d" % os.getpid())
+    except BaseException as error:
+        line.send(failure(error))
+        os._exit(1)
+    while True:
+        data, rights, _, _ = line.recvmsg(LARGEST, room)
+        if not data:  # the tests are over
+            os._exit(0)
+        request = loads(data)
+        if type(request) is int:
+            line.send(b"=%d" % ended(os, request))
+            continue
+        streams = [*memoryview(rights[0][2]).cast("i")]
+        if os.fork():
+            for stream in streams:
+                os.close(stream)
+            continue
+        try:
+            journal = become(os, environ, notes, streams, request)
+            collector.enable()
+            line.send(b"=%d" % os.getpid())
+        except BaseException as error:
+            line.send(failure(error))
+            os._exit(1)
+        line.close()
+        return journal
+
+
+def failure(error):
+    return f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
+
+
+def ended(os, request):
+    """How a child has ended, which is waited for; it stays to be asked again, until the negative number reaps it."""
+    wait = os.waitid
+    if type(wait) is not type(len):  # ours would put that into the record of the next child
+        wait = function_of(wait)
+    if request < 0:
+        wait(os.P_PID, -request, os.WEXITED)
+        return 0
+    told = wait(os.P_PID, request, os.WEXITED | os.WNOWAIT)
+    return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
+
+
+def become(os, environ, notes, streams, request):
+    """In the child: what a started program finds."""
+    argv, cwd, umask, changes, has_input = request
+    os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
+    os.umask(umask)
+    os.chdir(cwd)
+    notes.write(argv, changes["PYTEST_ATEXIT_JOURNAL"])
+    sys.orig_argv[-1:], sys.argv[:] = argv, argv
+    for name, value in changes.items():
+        if value is None:
+            environ.pop(name, None)
+        else:
+            environ[name] = value
+    if has_input:
+        renew_stdin()
+    # One that isn't frozen: else the program's functions and their globals, a cycle, would never be collected.
+    frozen = modules["__main__"]
+    modules["__main__"] = main = type(frozen)("__main__")
+    main.__dict__.update(frozen.__dict__)
+    return environ["PYTEST_ATEXIT_JOURNAL"]
+
+
+def renew_stdin():
+    """Make it as the interpreter does: what it is shows in its attributes."""
+    old, io = sys.stdin, modules["io"]
+    raw = io.open(0, "rb", -1, None, None, None, False)
+    raw.raw.name = "<stdin>"
+    new = io.TextIOWrapper(raw, old.encoding, old.errors, "\n" if sys.platform != "win32" else None, old.line_buffering)
+    new.mode = "r"
+    sys.stdin = sys.__stdin__ = new
+
+
+class Notes:
+    """Where the interpreter has noted what it was started with, so that a child's are those of its own start.
+
+    These are its configuration, in wide characters, and what /proc shows: command line and environment. Each place
+    holds a long placeholder until a child writes over it.
+    """
+
+    def __init__(self, os, *placeholders):
+        self.os, self.placeholders = os, placeholders
+        memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+        self.wide, self.narrow = [], []
+        with open("/proc/self/maps") as file:
+            areas = [line.split() for line in file]
+        for area in areas:
+            if area[1] == "rw-p" and (len(area) < 6 or area[5] in ("[heap]", "[stack]")):
+                start, end = (int(each, 16) for each in area[0].split("-"))
+                self.look(os.pread(memory, end - start, start), start, len(area) > 5 and area[5] == "[stack]")
+        os.close(memory)
+        if len(self.wide) < 2 or len(self.narrow) < 2:
+            raise LookupError("the interpreter's note of its script was not found")
+
+    def look(self, content, start, is_stack):
+        """Find the placeholders in an area of memory."""
+        script, journal = self.placeholders
+        for text, encode in (
+            [(script, utf_8_encode), (journal, utf_8_encode)] if is_stack else [(script, utf_32_le_encode)]
+        ):
+            # No whole placeholder may lie in memory for our sake: it would be found.
+            head, tail = encode(text[:9])[0], encode(text[9:])[0]
+            at = content.find(head)
+            while at >= 0:
+                if content[at + len(head) : at + len(head) + len(tail)] == tail:
+                    (self.narrow if is_stack else self.wide).append((start + at, text))
+                at = content.find(head, at + 1)
+
+    def write(self, argv, journal):
+        """Put what holds for a child there; what isn't the placeholder any more was no note."""
+        os, (script, _) = self.os, self.placeholders
+        memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)  # of this process: what was open is the server's
+        line = [os.fsencode(arg) for arg in argv]
+        shown = b"\0".join(line)
+        new = utf_32_le_encode(argv[0], "surrogatepass")[0], shown if len(shown) < len(script) else line[0]
+        for places, encode, data in (self.wide, utf_32_le_encode, new[0]), (self.narrow, utf_8_encode, new[1]):
+            for address, text in places:
+                old = encode(text)[0]
+                if os.pread(memory, len(old), address) == old:
+                    wanted = data if text is script else os.fsencode(journal)
+                    os.pwrite(memory, wanted.ljust(len(old), b"\0"), address)
+        os.close(memory)
+
+
+def preload(os, names):
+    """Import modules before anything is forked."""
+    for name in names:
+        before = state(os)
+        __import__(name)
+        after = state(os)
+        for what, value in after.items():
+            if value != before[what]:
+                raise RuntimeError(
+                    f"{name} can't be preloaded: its import changes the {what}, which forked programs would miss"
+                )
+
+
+def state(os):
+    """What a module may change when it is imported, and a forked program would not find as in a run of its own."""
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        children = file.read()
+    return {
+        "number of threads": status["Threads"],
+        "signal handlers": (status["SigCgt"], status["SigIgn"], status["SigBlk"]),
+        "child processes": children,
+        "open files": sorted(os.listdir("/proc/self/fd")),
+        "working folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "file mode mask": status["Umask"],
+    }

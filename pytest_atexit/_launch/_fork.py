@@ -1,0 +1,309 @@
+"""The launcher `fork`: a prepared interpreter that forks for each program, which saves most of the start.
+
+docs/launchers.md says how a forked program comes to be as one that was started, and what differs by nature.
+"""
+
+from __future__ import annotations
+
+import array
+import marshal
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import ExitStack, suppress
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from pytest_atexit import _system
+from pytest_atexit._launch._popen import Child
+from pytest_atexit._launch._process import SignalMasks
+from pytest_atexit._launch._spawn import as_from_a_shell, environment, source_of_input
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_atexit._launch._guardian import Guardian
+    from pytest_atexit._launch._invocation import Invocation, Stdin
+
+PATIENCE = 30.0  # seconds for the server to start, or to answer
+MOST = 8  # servers
+LONGEST = 500  # characters of a program's path
+LARGEST = 1 << 17  # bytes of a request
+PORTABLE = 2  # of marshal's versions: what all interpreters read
+# Names that count when an interpreter starts, before it comes to the program: a server has its own.
+AT_START = ("PYTHON", "LC_", "LD_", "MALLOC_", "COVERAGE_", "GLIBC_", "OPENSSL_")
+AT_START_TOO = ("LANG", "LANGUAGE", "TZ", "HOME", "VIRTUAL_ENV")
+
+
+class Unusable(Exception):
+    """The server can't be used for a program; says why."""
+
+
+class Kind(NamedTuple):
+    """What all programs of a server have in common."""
+
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    limits: tuple[tuple[int, int], ...]
+    process: tuple[int, ...]
+    preload: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class ForkServers:
+    """The servers of a session, one for each kind of start."""
+
+    def __init__(self, guardian: Guardian) -> None:
+        self._guardian = guardian
+        self._owner = os.getpid()
+        self._servers: dict[Kind, ForkServer | Unusable] = {}
+        self._lock = threading.Lock()
+
+    def launch(
+        self, invocation: Invocation, journal: str, entry: Path, stdin: Stdin, preload: tuple[str, ...]
+    ) -> Forked:
+        """Fork a program.
+
+        Raises:
+            Unusable: it must be started in another way.
+        """
+        env = environment(invocation, journal, entry)
+        own = 1 + len(invocation.flags)
+        if len(invocation.argv[own]) > LONGEST or sum(map(len, invocation.argv)) + len(invocation.cwd) > LARGEST / 8:
+            raise Unusable("its command line is too long")
+        masks = SignalMasks.of(os.getpid())
+        if masks.ignores(signal.SIGCHLD):
+            raise Unusable("SIGCHLD is ignored, so the server would not be told how a program ends")
+        if os.getpid() != self._owner:
+            raise Unusable("the server belongs to another process, of which this one was forked")
+        kind = Kind(
+            invocation.argv[:own],
+            tuple(sorted((name, value) for name, value in env.items() if counts_at_start(name))),
+            _limits(),
+            (masks.ignored, os.getuid(), os.geteuid()),
+            preload,
+            invocation.import_paths if preload else (),
+        )
+        server = self._server(kind, env)
+        try:
+            return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
+        except Unusable:
+            with self._lock:
+                if server.has_died and self._servers.pop(kind, None) is server:  # the next program gets a new one
+                    server.close()
+            raise
+
+    def _server(self, kind: Kind, env: dict[str, str]) -> ForkServer:
+        with self._lock:
+            server = self._servers.pop(kind, None)
+            if server is None:
+                self._make_room()
+                try:
+                    server = ForkServer(kind, env, self._guardian)
+                except OSError as error:
+                    raise Unusable(f"no server could be started: {error}") from error
+                except Unusable as error:
+                    server = error
+            self._servers[kind] = server  # the last one that was used is last
+        if isinstance(server, Unusable):
+            raise Unusable(str(server))
+        return server
+
+    def _make_room(self) -> None:
+        """End the one that was not used for the longest time, if there are many."""
+        if len(self._servers) < MOST:
+            return
+        for kind, server in self._servers.items():
+            if isinstance(server, Unusable) or not server.children:
+                if isinstance(server, ForkServer):
+                    server.close()
+                del self._servers[kind]
+                return
+        raise Unusable(f"there are {MOST} servers already, each for another kind of start, and all have programs")
+
+    def close(self) -> None:
+        """End all of them."""
+        for server in self._servers.values():
+            if isinstance(server, ForkServer) and os.getpid() == self._owner:
+                server.close()
+        self._servers.clear()
+
+
+def counts_at_start(name: str) -> bool:
+    """Whether an interpreter may look at this variable before it comes to the program."""
+    return name.startswith(AT_START) or name in AT_START_TOO
+
+
+def _limits() -> tuple[tuple[int, int], ...]:
+    import resource  # noqa: PLC0415, for not every system has it
+
+    names = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
+    return tuple(resource.getrlimit(getattr(resource, name)) for name in names)
+
+
+class ForkServer:
+    """A prepared interpreter.
+
+    Attributes:
+        children: how many programs it has forked that are not reaped yet.
+    """
+
+    def __init__(self, kind: Kind, env: dict[str, str], guardian: Guardian) -> None:
+        self.children = 0
+        self._lock = threading.Lock()
+        self._guardian = guardian
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.settimeout(PATIENCE)
+        token = secrets.token_hex(16)
+        script = f"/{token}/pytest-atexit fork server".ljust(LONGEST + 12, "-")
+        self._env = {
+            name: value for name, value in env.items() if name not in ("PYTEST_ATEXIT_PATH", "PYTEST_ATEXIT_ENDING")
+        }
+        self._env["PYTEST_ATEXIT_JOURNAL"] = f"/{token[::-1]}".ljust(len(env["PYTEST_ATEXIT_JOURNAL"]) + 20, "-")
+        extra = {"PYTEST_ATEXIT_SERVER": str(theirs.fileno())}
+        if kind.preload:
+            extra["PYTEST_ATEXIT_PRELOAD"] = ",".join(kind.preload)
+        if kind.paths:
+            extra["PYTEST_ATEXIT_PATH"] = "\x1f".join(kind.paths)
+        with theirs, as_from_a_shell() as reset:
+            try:
+                starting = Child(
+                    [*kind.command, script],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env={**self._env, **extra},
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                    preexec_fn=reset,
+                )
+            except (OSError, ValueError) as error:
+                self._line.close()
+                raise Unusable(f"{kind.command[0]} could not be started: {error}") from error
+        self._session = starting.pid
+        guardian.watch(self._session)
+        answer = self._answer()
+        if not isinstance(answer, int):
+            starting.kill()
+            said = starting.communicate()[0].decode("utf-8", "backslashreplace").strip()
+            self._line.close()
+            guardian.forget(self._session)
+            raise Unusable("\n".join(filter(None, [str(answer), said])))
+        starting.wait()  # it has made the server, and is gone
+        assert starting.stdout is not None
+        self._pid, self._output = answer, starting.stdout
+        self._pidfd = _system.pidfd_open(answer)
+        os.set_blocking(self._output.fileno(), False)
+        if said := (self._output.read() or b"").decode("utf-8", "backslashreplace").strip():
+            self.close()
+            raise Unusable(f"what is preloaded writes something when it is imported:\n{said}")
+
+    def fork(self, argv: tuple[str, ...], cwd: str, env: dict[str, str], stdin: Stdin) -> Forked:
+        """Fork a program.
+
+        Raises:
+            Unusable: it can't, or has died.
+        """
+        if self.has_died:
+            raise Unusable("the fork server has died")
+        changes: dict[str, str | None] = {
+            name: env.get(name) for name in {**self._env, **env} if self._env.get(name) != env.get(name)
+        }
+        umask = os.umask(0o077)
+        os.umask(umask)
+        request = marshal.dumps((argv, cwd, umask, changes, stdin is not None), PORTABLE)
+        if len(request) > LARGEST:
+            raise Unusable("its command line and environment are too long")
+        with ExitStack() as ours, ExitStack() as theirs, source_of_input(stdin) as source:
+            descriptor = source if isinstance(source, int) else source.fileno()
+            if descriptor == subprocess.DEVNULL:
+                descriptor = os.open(os.devnull, os.O_RDONLY)
+                theirs.callback(os.close, descriptor)
+            streams = []
+            passed = [descriptor]
+            for _ in range(2):
+                reader, writer = os.pipe()
+                theirs.callback(os.close, writer)
+                streams.append(ours.enter_context(open(reader, "rb", 0)))
+                passed.append(writer)
+            with self._lock:
+                try:
+                    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))]
+                    self._line.sendmsg([request], rights)
+                except OSError as error:
+                    raise Unusable(f"the fork server has died: {error}") from error
+                answer = self._answer()
+            if not isinstance(answer, int):
+                raise Unusable(str(answer))
+            ours.pop_all()
+        self.children += 1
+        return Forked(self, answer, *streams)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it is gone."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def ask(self, number: int) -> int:
+        """Returns how a child has ended, or with its negative number reaps it.
+
+        Raises:
+            ChildProcessError: that is not known.
+        """
+        with self._lock:
+            try:
+                self._line.send(marshal.dumps(number, PORTABLE))
+            except OSError as error:
+                raise ChildProcessError(str(error)) from error
+            answer = self._answer()
+        if not isinstance(answer, int):
+            raise ChildProcessError(answer)
+        return answer
+
+    def _answer(self) -> object:
+        try:
+            data = self._line.recv(LARGEST)
+        except OSError as error:
+            return f"the fork server does not answer: {error}"
+        if not data:
+            return "the fork server has died"
+        return int(data[1:]) if data[:1] == b"=" else data[1:].decode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """End it."""
+        self._line.close()
+        end = select.poll()
+        end.register(self._pidfd, select.POLLIN)
+        if not end.poll(PATIENCE * 1000):
+            _system.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            end.poll(PATIENCE * 1000)
+        _system.reap(self._pid, self._pidfd)  # It is a child of ours where pytest is PID 1 or a subreaper.
+        os.close(self._pidfd)
+        self._output.close()
+        self._guardian.forget(self._session)
+
+
+class Forked:
+    """A program that was forked: what is needed of a Popen."""
+
+    def __init__(self, server: ForkServer, pid: int, stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self._server = server
+        self.pid = pid
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def look(self) -> int:
+        """Returns how it has ended, as Popen does, and doesn't reap it."""
+        return self._server.ask(self.pid)
+
+    def wait(self) -> None:
+        """Reap it."""
+        with suppress(ChildProcessError):
+            self._server.ask(-self.pid)
+        self._server.children -= 1
