@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_atexit._capexit import CapExit, Session
+from pytest_atexit._capexit import CapExit
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._invocation import Options, invocation
 from pytest_atexit._launch._spawn import spawn
 from pytest_atexit._result import ExitResult
+from pytest_atexit._session import Session
 
 FOREIGN = ("PYTHON", "COVERAGE", "COV_CORE")  # variables that change what an interpreter does at its start
 TIMEOUT = 600.0  # seconds; valgrind makes a program fifty times as slow

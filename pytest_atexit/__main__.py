@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_atexit import _explain
-from pytest_atexit._capexit import Session, new_folder
 from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._beside import BesideRun, Signals, end_as
@@ -19,6 +18,7 @@ from pytest_atexit._launch._invocation import Invocation, Options, invocation
 from pytest_atexit._report._facts import run_facts
 from pytest_atexit._report._files import check, write
 from pytest_atexit._report._summary import printable
+from pytest_atexit._session import Session, new_folder
 
 LINGER = 2.0  # seconds that recorded descendants may outlive the program before the timeline is printed
 NOT_STARTED = 127  # as a shell says it

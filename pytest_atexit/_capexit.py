@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError
-from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._arguments import check_timeout
-from pytest_atexit._launch._fork import ForkServers
-from pytest_atexit._launch._guardian import Guardian
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._many import check_shared, distinct_endings, wait_for_all
@@ -28,79 +22,9 @@ from pytest_atexit._launch._run import Run
 from pytest_atexit._launch._running import RunningProgram
 from pytest_atexit._matrix import ExitMatrix
 from pytest_atexit._result import ExitResult
+from pytest_atexit._session import Session
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
-
-
-class Session:
-    """What all fixtures of a session share, made when the first program is run.
-
-    Args:
-        on_start: is told of each program that was started.
-    """
-
-    def __init__(self, on_start: Callable[[RunningProgram], None] = lambda _: None) -> None:
-        self.on_start = on_start
-
-    _spare: Path | None = None
-
-    @cached_property
-    def folder(self) -> Path:
-        """A folder for all temporary files."""
-        return new_folder("pytest-atexit-")
-
-    def run_folder(self) -> Path:
-        """Returns a new folder for a run."""
-        spare, self._spare = self._spare, None
-        return spare if spare is not None and os.path.isdir(spare) else new_folder("run-", self.folder)
-
-    def prepare(self) -> None:
-        """Make a folder for the next run, while a program starts: so that one needn't wait for it."""
-        if self._spare is None:
-            with contextlib.suppress(LaunchError):
-                self._spare = new_folder("run-", self.folder)
-
-    @cached_property
-    def agent(self) -> Agent:
-        """What children load; a LaunchError where programs can't be recorded."""
-        _system.require()
-        return Agent()
-
-    @cached_property
-    def guardian(self) -> Guardian:
-        """Ends the programs if this process is killed."""
-        return Guardian(self.folder, self.agent.folder)
-
-    @cached_property
-    def servers(self) -> ForkServers:
-        """The fork servers."""
-        return ForkServers(self.guardian)
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        if "servers" in vars(self):
-            self.servers.close()
-        if "folder" in vars(self):
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if "agent" in vars(self):
-            self.agent.close()
-        if "guardian" in vars(self):
-            self.guardian.close()
-
-
-def new_folder(prefix: str, parent: Path | None = None) -> Path:
-    """Returns a new folder for temporary files, with mode 0700.
-
-    Raises:
-        LaunchError: there is no place for one.
-    """
-    try:
-        if parent is not None and not os.path.isdir(parent):  # a test or a program may have emptied TMPDIR
-            parent.mkdir(mode=0o700)
-        return Path(os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent)))
-    except OSError as error:
-        msg = f"no folder for temporary files can be written to (see TMPDIR): {error}"
-        raise LaunchError(msg) from error
 
 
 class CapExit:
@@ -217,6 +141,7 @@ class CapExit:
         timeout: float | None = None,
         allow_failures: bool = False,
         launcher: str | None = None,
+        as_pid1: bool = False,
     ) -> ExitMatrix:
         """Run a program once for each ending, as many at a time as there are cores. Other arguments are those of `run`.
 
@@ -232,6 +157,7 @@ class CapExit:
             timeout: seconds for each of them.
             allow_failures: accept handlers that raised.
             launcher: as for `run`.
+            as_pid1: as for `run`.
 
         Returns:
             The results by their endings, in the order of `endings`.
@@ -241,17 +167,17 @@ class CapExit:
             NotRecorded, ProgramTimeout, HandlerFailed: under some endings; all others were finished first.
         """
         __tracebackhide__ = True
-        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args)
+        options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
         wanted = distinct_endings(endings)
         check_shared(stdin)
-        prepared = [self._prepared(program, args, options, ending) for ending in wanted]
+        prepared = [self._prepared(program, args, options, launcher, ending) for ending in wanted]
         started: dict[Ending, RunningProgram] = {}
         self._reports.append(partial(_matrix_report, wanted, started))
         interrupted = threading.Event()
 
-        def run(ending: Ending, prepared: Invocation) -> ExitResult:
-            started[ending] = running = self._launched(prepared, stdin, launcher, attended=True)
+        def run(ending: Ending, way: Launcher, prepared: Invocation) -> ExitResult:
+            started[ending] = running = self._launched(way, prepared, stdin, attended=True)
             if interrupted.is_set():
                 running.kill()
             return running.wait(timeout, allow_failures=allow_failures)
@@ -261,7 +187,8 @@ class CapExit:
             for each in [*started.values()]:
                 each.kill()
 
-        calls = {ending: partial(run, ending, each) for ending, each in zip(wanted, prepared, strict=True)}
+        self._session.agent.entry(prepared[0][1])  # compiled by this thread, for another interpreter
+        calls = {ending: partial(run, ending, *each) for ending, each in zip(wanted, prepared, strict=True)}
         return wait_for_all(calls, interrupt)
 
     def assert_quiet_import(
@@ -295,8 +222,11 @@ class CapExit:
         """
         __tracebackhide__ = True
         _quiet.check_names(module, allow)
-        options = {"env": env, "cwd": cwd, "python": python, "python_args": python_args, "timeout": timeout}
-        result = self.run(_quiet.PROGRAM.read_text(), module, allow_failures=True, **options)  # type: ignore[arg-type]
+        options: dict[str, object] = {"env": env, "cwd": cwd, "python": python, "python_args": python_args}
+        options["timeout"] = timeout
+        # By a fresh interpreter, for a fork server may have imported the module already.
+        options |= {"launcher": "spawn", "allow_failures": True}
+        result = self.run(_quiet.PROGRAM.read_text(), module, **options)  # type: ignore[arg-type]
         if wrong := _quiet.verdict(module, result, allow):
             raise AssertionError(wrong)
 
@@ -320,37 +250,38 @@ class CapExit:
         attended: bool = False,
     ) -> RunningProgram:
         __tracebackhide__ = True
-        prepared = self._prepared(program, args, options, ending)
-        running = self._launched(prepared, options.stdin, launcher, attended=attended)
+        way, prepared = self._prepared(program, args, options, launcher, ending)
+        running = self._launched(way, prepared, options.stdin, attended=attended)
+        self._session.prepare()
         self._reports.append(partial(_report, running))
         return running
 
-    def _prepared(self, program: Program, args: Sequence[object], options: Options, ending: object) -> Invocation:
-        """Returns what to start, in a folder of its own."""
+    def _prepared(
+        self, program: Program, args: Sequence[object], options: Options, launcher: str | None, ending: object
+    ) -> tuple[Launcher, Invocation]:
+        """Returns how and what to start, in a folder of its own."""
         __tracebackhide__ = True
         try:
             session = self._session
-            _ = session.agent, session.guardian, session.servers  # by this thread, for several may start programs
+            _ = session.agent, session.guardian  # made by this thread, for programs may be started by several
+            way = Launcher(self._launcher if launcher is None else launcher, session.servers, self._preload)
             folder = session.run_folder()
             self._folders.append(folder)
-            return invocation(program, args, options, ending, folder)
+            return way, invocation(program, args, options, ending, folder)
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
 
-    def _launched(self, prepared: Invocation, stdin: Stdin, launcher: str | None, *, attended: bool) -> RunningProgram:
+    def _launched(self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool) -> RunningProgram:
         __tracebackhide__ = True
-        session = self._session
-        way = Launcher(self._launcher if launcher is None else launcher, session.servers, self._preload)
         try:
-            run = Run(prepared, way, session.agent, session.guardian, stdin, attended=attended)
+            run = Run(prepared, way, self._session.agent, self._session.guardian, stdin, attended=attended)
         except LaunchError as error:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, see above
-        session.prepare()
         running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=self._must_run)
         self._programs.append(running)
-        session.on_start(running)
+        self._session.on_start(running)
         return running
 
     # What follows is for the plugin.

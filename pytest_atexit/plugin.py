@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     # Not at run time: pytest takes a close look at each name in a plugin module, in every session.
     from collections.abc import Generator, Iterator
 
-    from pytest_atexit._capexit import CapExit, Session
+    from pytest_atexit._capexit import CapExit
     from pytest_atexit._registry._atexit_registry import AtexitRegistry
     from pytest_atexit._registry._guard import Guard
+    from pytest_atexit._session import Session
 
 SECTION = "capexit"
 GUARDED = "atexit_guard"
@@ -70,8 +71,8 @@ def _receive(config: pytest.Config, data: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def _atexit_session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    from pytest_atexit._capexit import Session
     from pytest_atexit._reporting import reporter_of
+    from pytest_atexit._session import Session
 
     request.config.pluginmanager.register(_Users())
     session = Session(on_start=reporter_of(request.config).started)

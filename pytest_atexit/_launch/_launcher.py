@@ -29,11 +29,19 @@ class Launcher:
         name: auto, spawn or fork.
         servers: those of the session.
         preload: modules that a fork server imports first.
+
+    Raises:
+        LaunchError: there is no such launcher.
     """
 
     name: str
     servers: ForkServers
     preload: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in LAUNCHERS:
+            msg = f"there is no launcher {self.name!r}; the launchers are {', '.join(map(repr, LAUNCHERS))}"
+            raise LaunchError(msg)
 
     def launch(self, invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> Child | Forked:
         """Start a program.
@@ -41,9 +49,6 @@ class Launcher:
         Raises:
             LaunchError: it could not be started.
         """
-        if self.name not in LAUNCHERS:
-            msg = f"there is no launcher {self.name!r}; the launchers are {', '.join(map(repr, LAUNCHERS))}"
-            raise LaunchError(msg)
         if self.name == "spawn" or _keeps_us_out(invocation):
             return spawn(invocation, journal, entry, stdin)
         demanded = self.name == "fork"

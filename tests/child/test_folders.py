@@ -14,8 +14,8 @@ import pytest
 from interpreters import loaded_from, others
 
 from pytest_atexit import CapExit, ExitResult, LaunchError, NotRecorded
-from pytest_atexit._capexit import Session
 from pytest_atexit._launch import _agent
+from pytest_atexit._session import Session
 
 Same = Callable[..., ExitResult]
 Script = Callable[..., Path]

@@ -16,7 +16,7 @@ from deeds import AFTER_DEED, DEEDS, ENTANGLED, HANDLER_DEEDS, IN_HANDLER, ROOT_
 from outcomes import ADDRESS, Outcome, outcome_of
 
 from pytest_atexit import CapExit, ExitResult, NotRecorded, ProcessRecord
-from pytest_atexit._capexit import Session
+from pytest_atexit._session import Session
 
 Recorded = Callable[..., ExitResult]
 Script = Callable[..., Path]
