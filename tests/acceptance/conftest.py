@@ -24,8 +24,9 @@ def inner_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def plugin_options() -> tuple[str, ...]:
-    """What loads the plugin into an inner pytest where it isn't installed."""
-    return () if INSTALLED else ("-p", "pytest_atexit.plugin")
+    """What loads the plugin into an inner pytest where it isn't installed, and spares it what takes long to load."""
+    spared = "-p", "no:hypothesispytest"
+    return spared if INSTALLED else (*spared, "-p", "pytest_atexit.plugin")
 
 
 @pytest.fixture

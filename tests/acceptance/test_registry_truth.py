@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("hypothesis")  # which the test extra leaves out on PyPy
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
