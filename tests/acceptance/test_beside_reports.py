@@ -7,6 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each of its own runs loads all of them
+
 Inner = Callable[..., pytest.RunResult]
 Load = Callable[..., None]
 
