@@ -30,13 +30,13 @@ def register_at_fork(call, function, args, kwargs):
     try:
         space, module = getframe(2).f_globals, modules.get("threading")
         if module is not None and module.__dict__ is space:
-            cover_threading(module, space)
+            cover_threading(space)
     except Exception:
         put(b"L\n")
     return call
 
 
-def cover_threading(module, space):
+def cover_threading(space):
     """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
     stand_in_for_waits()
     function, shutdown = space["_register_atexit"], space["_shutdown"]

@@ -10,7 +10,6 @@ from sitecustomize import extension, function_of, loads, modules, sys
 from values import built_in
 
 LARGEST = 1 << 18  # of a request, in bytes
-DONE = -1
 
 
 def serve(os, environ):

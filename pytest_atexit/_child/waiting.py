@@ -75,19 +75,24 @@ def stand_in_for_waits():
 
     A wait must be invisible while it lasts, and noted when it has returned: what is called is made each time.
     """
+    # The modules as far as they are left. From the second fork on nothing is found.
+    places = [module.__dict__ for module in (posix(), modules.get("os")) if module is not None]
+    found = [
+        (function, name, place)
+        for function, name in [*names.items()]
+        for place in places
+        if name in LINES and place.get(name) is function
+    ]
+    if not found:
+        return
     body = {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
-    kind = type(Builtin.__name__, (Stub,), body)
-    places = [
-        module.__dict__ for module in (posix(), modules.get("os")) if module is not None
-    ]  # as far as they are left
-    for function, name in [*names.items()]:
-        if name in LINES:
-            stub = object.__new__(kind)
+    kind, stubs = type(Builtin.__name__, (Stub,), body), {}
+    for function, name, place in found:
+        if function not in stubs:
+            stub = stubs[function] = object.__new__(kind)
             set_function(stub, function)
             set_call(stub, function)
-            for place in places:
-                if place.get(name) is function:
-                    place[name] = stub
+        place[name] = stubs[function]
 
 
 def noting(line, kept):
