@@ -30,8 +30,12 @@ def plugin_options() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def inner(pytester: pytest.Pytester, inner_tmpdir: Path, plugin_options: tuple[str, ...]) -> Inner:
-    """A function that runs a test file by pytest in a process of its own."""
+def inner(
+    pytester: pytest.Pytester, inner_tmpdir: Path, plugin_options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> Inner:
+    """A function that runs a test file by pytest in a process of its own, which prints the same wherever it runs."""
+    for name in "CI", "BUILD_NUMBER", "GITHUB_ACTIONS":  # pytest doesn't shorten its summary there, and we annotate.
+        monkeypatch.delenv(name, raising=False)
 
     def run(source: str, *options: str, timeout: float = 50) -> pytest.RunResult:
         pytester.makepyfile(source)
