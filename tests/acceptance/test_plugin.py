@@ -18,7 +18,7 @@ def run(pytester, monkeypatch, tmp_path):
 
     def running(text, *options):
         pytester.makepyfile(textwrap.dedent(text))
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        return pytester.runpytest_subprocess(*options)
 
     running.temporary = temporary
     return running
@@ -204,16 +204,16 @@ def test_options_are_documented(run):
     run("", "--fixtures").stdout.fnmatch_lines(["capexit -- *", "    Run programs in child interpreters*"])
 
 
-def test_it_can_be_switched_off(run):
+def test_it_can_be_switched_off(run, autoload):
     """By the name that pytest knows it under."""
     result = run("def test_it(capexit): pass", "-p", "no:atexit")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'capexit' not found*"])
 
 
-@pytest.mark.parametrize("options", [["-s"], ["--import-mode=importlib"], ["-n2"], ["-p", "no:timeout"]])
-def test_it_works_under(run, options):
-    """Output shown, files imported otherwise, and parallel workers."""
+@pytest.mark.parametrize("options", [["-s"], ["--import-mode=importlib", "-p", "no:timeout"], ["-n2"]])
+def test_it_works_under(run, autoload, options):
+    """Output shown, files imported otherwise, and parallel workers; loaded as it is installed, beside all others."""
     result = run(
         """
         import pytest
@@ -262,8 +262,9 @@ def test_in_a_unittest_test_case(run):
 
 
 @pytest.mark.parametrize("fixtures", ["fp, capexit", "capexit, fp"])
-def test_beside_a_fake_of_subprocess(run, fixtures):
+def test_beside_a_fake_of_subprocess(run, load, fixtures):
     """pytest-subprocess's fake stands in for the test's own processes and not for ours."""
+    load("pytest-subprocess")
     result = run(
         f"""
         import subprocess

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -88,12 +89,12 @@ setTimeout(() => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, plugin_options: tuple[str, ...]) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory, loading: Callable[..., dict[str, str]]) -> Path:
     """The page of a session with two runs, made once."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "test_it.py").write_text(SUITE, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", *plugin_options, "-p", "no:randomly", "--atexit-report=exits.html"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "pytest", "--atexit-report=exits.html"]
+    subprocess.run(command, cwd=folder, env={**os.environ, **loading()}, check=True, stdout=subprocess.DEVNULL)
     return folder / "exits.html"
 
 
