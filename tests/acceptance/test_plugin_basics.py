@@ -31,11 +31,8 @@ def test_fails(capexit):
     "options",
     [
         [],
-        ["--capture=sys"],
-        ["-p", "no:faulthandler"],
-        ["--assert=plain"],
-        ["-W", "error"],
-        ["--strict-markers", "--strict-config"],
+        ["--capture=sys", "--assert=plain"],
+        ["-p", "no:faulthandler", "-W", "error", "--strict-markers", "--strict-config"],
     ],
     ids=lambda options: " ".join(options) or "none",
 )
