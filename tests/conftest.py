@@ -60,10 +60,11 @@ def load(loading, monkeypatch):
 
 @pytest.fixture
 def autoload(load, monkeypatch):
-    """Lets pytest runs of a test load all plugins that are installed, ours by its entry point."""
+    """Lets pytest runs of a test look for installed plugins and load ours by its entry point, beside the cheap."""
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.delenv("PYTEST_PLUGINS")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:cacheprovider")
+    others = {each.name for each in entry_points(group="pytest11") if each.dist.name not in {*CHEAP, "pytest-atexit"}}
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(["-p no:cacheprovider", *(f"-p no:{name}" for name in others)]))
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_it_can_be_switched_off(run, autoload):
 
 @pytest.mark.parametrize("options", [["-s"], ["--import-mode=importlib", "-p", "no:timeout"], ["-n2"]])
 def test_it_works_under(run, autoload, options):
-    """Output shown, files imported otherwise, and parallel workers; loaded as it is installed, beside all others."""
+    """Output shown, files imported otherwise, and parallel workers; loaded by its entry point."""
     result = run(
         """
         import pytest
