@@ -222,11 +222,12 @@ class CapExit:
         """
         __tracebackhide__ = True
         _quiet.check_names(module, allow)
-        options: dict[str, object] = {"env": env, "cwd": cwd, "python": python, "python_args": python_args}
-        options["timeout"] = timeout
+        check_timeout(timeout)
+        options = Options(env=env, cwd=cwd, python=python, python_args=python_args)
         # By a fresh interpreter, for a fork server may have imported the module already.
-        options |= {"launcher": "spawn", "allow_failures": True}
-        result = self.run(_quiet.PROGRAM.read_text(), module, **options)  # type: ignore[arg-type]
+        way, prepared = self._prepared(_quiet.PROGRAM.read_text(), [module], options, "spawn", None)
+        running = self._launched(way, prepared, options.stdin, attended=True, is_ours=True)
+        result = running.wait(timeout, allow_failures=True)
         if wrong := _quiet.verdict(module, result, allow):
             raise AssertionError(wrong)
 
@@ -271,7 +272,10 @@ class CapExit:
         except LaunchError as error:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
 
-    def _launched(self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool) -> RunningProgram:
+    def _launched(
+        self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool, is_ours: bool = False
+    ) -> RunningProgram:
+        """Returns a started program; no policy and no report concerns one of ours."""
         __tracebackhide__ = True
         try:
             run = Run(prepared, way, self._session.agent, self._session.guardian, stdin, attended=attended)
@@ -279,9 +283,11 @@ class CapExit:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, see above
-        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=self._must_run)
+        must_run = () if is_ours else self._must_run
+        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=must_run)
         self._programs.append(running)
-        self._session.on_start(running)
+        if not is_ours:
+            self._session.on_start(running)
         return running
 
     # What follows is for the plugin.

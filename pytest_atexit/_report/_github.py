@@ -42,7 +42,7 @@ def _title(problem: Problem) -> str:
 
 def _text(problem: Problem) -> str:
     error = problem.handler["exception"]
-    why = f"{error['type']}: {error['message']}" if error else f"the program ended by {cause_of(problem)}"
+    why = f"{error['type']}: {error['message']}" if error else f"{problem.handler['state']} {cause_of(problem)}"
     return f"{why} ({problem.run['test']})"
 
 

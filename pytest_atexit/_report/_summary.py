@@ -63,18 +63,20 @@ def problems(runs: Iterable[RunFacts], state: str) -> Iterator[Problem]:
 
 
 def cause_of(problem: Problem) -> str:
-    """Returns in a few words what kept a handler from running, or from its end."""
-    if problem.process is problem.run["processes"][0]:
-        if problem.run["killed_after_grace"]:
-            return "SIGKILL after a grace"
-        if ending := problem.run["ending"]:
-            return ending
-    status = problem.process["status"] or (
-        problem.run["status"] if problem.process is problem.run["processes"][0] else None
-    )
-    if status:
-        return status["signal"] or status["text"]
-    return f"unknown, in a child ({problem.process['role']})"
+    """Returns in a few words what kept a handler from running, or from its end, such as "by SIGKILL"."""
+    run, process = problem.run, problem.process
+    is_main = process is run["processes"][0]
+    if is_main and run["killed_after_grace"]:
+        return "by SIGKILL after a grace"
+    if is_main and run["ending"]:
+        return f"by {run['ending']}"
+    status = run["status"] if is_main else process["status"]
+    whose = "a program" if is_main else f"a child ({process['role']})"
+    if status is None:
+        return f"in {whose} whose end isn't known"
+    if status["signal"]:
+        return f"by {status['signal']}" + ("" if is_main else f" in {whose}")
+    return f"in {whose} that ended with {status['text']}"
 
 
 def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
@@ -123,7 +125,7 @@ def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
             reason = first.run["reason"] if first.process is first.run["processes"][0] else None
             rows[-1] += f"\n    {reason}" if everything and reason else ""
         number = sum(map(len, tests.values()))
-        lines += _cut(f"skipped by {cause} ({number})", rows, everything=everything)
+        lines += _cut(f"skipped {cause} ({number})", rows, everything=everything)
     return lines
 
 

@@ -54,7 +54,7 @@ EXPECTED = """
 failed:
   flush: OSError: disk full  test_it.py::test_fails_quietly
 unfinished:
-  _exit (os._exit)  test_it.py::test_left_alone
+  _exit (by os._exit)  test_it.py::test_left_alone
 skipped by SIGKILL (4):
   close  test_it.py::test_killed
   close  test_it.py::test_server_is_up
@@ -114,6 +114,39 @@ def test_more_and_less_of_it(inner: Inner) -> None:
     assert summary(inner(suite, "-q")) == []
 
 
+def test_what_happened_in_a_child_is_told_as_such(inner: Inner) -> None:
+    """How it ended, as its parent was told; Python calls all handlers before an exit code that it chooses."""
+    result = inner(
+        """
+        PROGRAM = '''
+        import atexit, os, signal, sys
+        def close(): pass
+        atexit.register(close)
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            exec(sys.argv[1])
+        os.close(writer)
+        os.wait() if "wait" in sys.argv else os.read(reader, 1)  # until the child has ended
+        '''
+        def test_it(capexit):
+            capexit.run(PROGRAM, "os._exit(0)", "wait")
+            capexit.run(PROGRAM, "os.kill(os.getpid(), signal.SIGTERM)", "wait")
+            capexit.run(PROGRAM, "os._exit(0)")
+            capexit.run(PROGRAM, "atexit.register(os._exit, 3); sys.exit()", "wait")
+        """
+    )
+    result.assert_outcomes(passed=1)
+    titles = [line for line in summary(result) if not line.startswith("  ")]
+    assert titles[0] == "4 runs: 5 handlers ran, 1 unfinished, 4 skipped"
+    assert sorted(titles[2:-1]) == [
+        "skipped by SIGTERM in a child (fork) (1):",
+        "skipped in a child (fork) that ended with exit code 0 (1):",
+        "skipped in a child (fork) that ended with exit code 3 (1):",
+        "skipped in a child (fork) whose end isn't known (1):",
+    ]
+    result.stdout.fnmatch_lines(["  _exit (in a child (fork) that ended with exit code 3)  *::test_it"])
+
+
 def test_a_session_without_programs_has_none(inner: Inner) -> None:
     """It has no section, and nothing for it was imported; neither where a fixture ran no program."""
     result = inner(
@@ -122,7 +155,7 @@ def test_a_session_without_programs_has_none(inner: Inner) -> None:
         def test_it():
             assert not [name for name in sys.modules if name.startswith("pytest_atexit._report")]
         def test_idle(capexit):
-            pass
+            capexit.assert_quiet_import("weakref")  # a check of ours, and no program of the test
         """
     )
     result.assert_outcomes(passed=2)
