@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
-from pytest_atexit._errors import LaunchError
+from pytest_atexit._errors import LaunchError, printable
 from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
@@ -309,7 +309,7 @@ class CapExit:
         for program in self._programs:
             if killed := program.close():
                 named = f"{'process' if len(killed) == 1 else 'processes'} {_explain.listed(map(str, killed))}"
-                lines.append(f"killed at the end of the test: {named} of {program.command}")
+                lines.append(printable(f"killed at the end of the test: {named} of {program.command}"))
         self._programs.clear()
         self._reports.clear()
         self._ports.close()
@@ -332,4 +332,4 @@ def _matrix_report(wanted: Iterable[Ending], started: Mapping[Ending, RunningPro
 
 def _unfinished(program: RunningProgram) -> str:
     output = [*_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
-    return "\n".join([repr(program), *program.timeline(), *output])
+    return printable("\n".join([repr(program), *program.timeline(), *output]))

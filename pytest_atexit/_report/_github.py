@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from pytest_atexit._errors import printable
 from pytest_atexit._report._facts import RunFacts
-from pytest_atexit._report._summary import Problem, cause_of, printable, problems
+from pytest_atexit._report._summary import Problem, cause_of, problems
 
 LEVELS = {"failed": "warning", "unfinished": "warning", "skipped": "notice"}  # no error: the tests decide about those
 SHOWN = 10  # of each level: GitHub shows no more of one step

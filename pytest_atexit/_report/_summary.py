@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pytest_atexit._errors import printable
 from pytest_atexit._explain import plural, times
 from pytest_atexit._report._facts import HandlerFacts, ProcessFacts, RunFacts
 
@@ -26,11 +27,6 @@ class Problem(NamedTuple):
     run: RunFacts
     process: ProcessFacts
     handler: HandlerFacts
-
-
-def printable(text: str) -> str:
-    """Returns text that any stream of UTF-8 takes: a program may put half a character into a name or a message."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def totals(runs: Iterable[RunFacts]) -> dict[str, int]:
@@ -97,7 +93,7 @@ def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     if slow:
         lines.append(Line("slowest shutdowns:", {"bold": True}))
         lines += [Line(f"  {_shutdown(run):.3f} s  {_test(run)}", {}) for run in slow[:shown]]
-    return lines
+    return [line._replace(text=printable(line.text)) for line in lines]
 
 
 def _listed(runs: Sequence[RunFacts], state: str, *, everything: bool) -> list[Line]:
@@ -138,7 +134,7 @@ def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:
 
 
 def _first_line(text: str) -> str:
-    first, *rest = printable(text).splitlines() or [""]
+    first, *rest = text.splitlines() or [""]
     return f"{first} …" if rest else first
 
 
