@@ -89,10 +89,12 @@ def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     lines += _listed(runs, "failed", everything=everything)
     lines += _listed(runs, "unfinished", everything=everything)
     lines += _skipped(runs, everything=everything)
-    slow = sorted((run for run in runs if run["exit_duration"]), key=_shutdown, reverse=True)
+    slowest: dict[str, float] = {}
+    for run in sorted(runs, key=_shutdown, reverse=True):
+        slowest.setdefault(_test(run), _shutdown(run))
+    slow = [Line(f"  {seconds:.3f} s  {test}", {}) for test, seconds in slowest.items() if seconds]
     if slow:
-        lines.append(Line("slowest shutdowns:", {"bold": True}))
-        lines += [Line(f"  {_shutdown(run):.3f} s  {_test(run)}", {}) for run in slow[:shown]]
+        lines += [Line("slowest shutdowns:", {"bold": True}), *slow[:shown]]
     return [line._replace(text=printable(line.text)) for line in lines]
 
 
@@ -116,13 +118,18 @@ def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     for cause, tests in sorted(causes.items(), key=lambda item: (-sum(map(len, item[1].values())), item[0])):
         rows = []
         for test, found in tests.items():
-            rows.append(f"  {', '.join(dict.fromkeys(each.handler['name'] for each in found))}  {test}")
+            names = dict.fromkeys(_named(each.handler, with_site=everything) for each in found)
+            rows.append(f"  {', '.join(names)}  {test}")
             first = found[0]
             reason = first.run["reason"] if first.process is first.run["processes"][0] else None
             rows[-1] += f"\n    {reason}" if everything and reason else ""
         number = sum(map(len, tests.values()))
         lines += _cut(f"skipped {cause} ({number})", rows, everything=everything)
     return lines
+
+
+def _named(handler: HandlerFacts, *, with_site: bool) -> str:
+    return f"{handler['name']} ({handler['where']})" if with_site and handler["where"] else handler["name"]
 
 
 def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:

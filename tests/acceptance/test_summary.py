@@ -110,6 +110,7 @@ def test_more_and_less_of_it(inner: Inner) -> None:
     assert sum("test_it[" in line for line in plain) == 5
     much = summary(inner(suite, "-v"))
     assert sum("test_it[" in line for line in much) == 7
+    assert sum("  print (program.py:1)  " in line for line in much) == 7
     assert much.count("    SIGKILL ended it at once: no program can handle that") == 7
     assert summary(inner(suite, "-q")) == []
 
@@ -144,6 +145,7 @@ def test_what_happened_in_a_child_is_told_as_such(inner: Inner) -> None:
         "skipped in a child (fork) that ended with exit code 3 (1):",
         "skipped in a child (fork) whose end isn't known (1):",
     ]
+    assert sum(" s  " in line for line in summary(result)) == 1  # the slowest shutdown of each test
     result.stdout.fnmatch_lines(["  _exit (in a child (fork) that ended with exit code 3)  *::test_it"])
 
 
