@@ -6,11 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pytest_atexit._ending import Ending
 from pytest_atexit._errors import printable
 from pytest_atexit._explain import plural, times
 from pytest_atexit._report._facts import HandlerFacts, ProcessFacts, RunFacts
 
 SHOWN = 5  # entries of each part, unless all are wanted
+CALLING = (Ending.RETURN, Ending.SYS_EXIT, Ending.EXCEPTION)  # Python calls handlers then: these came too late, say
 COUNTED = ("ran", "failed", "unfinished", "skipped")
 
 
@@ -65,7 +67,7 @@ def cause_of(problem: Problem) -> str:
     if is_main and run["killed_after_grace"]:
         return "by SIGKILL after a grace"
     if is_main and run["ending"]:
-        return f"by {run['ending']}"
+        return ("though the program ended by " if run["ending"] in CALLING else "by ") + run["ending"]
     status = run["status"] if is_main else process["status"]
     whose = "a program" if is_main else f"a child ({process['role']})"
     if status is None:
@@ -118,8 +120,10 @@ def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     for cause, tests in sorted(causes.items(), key=lambda item: (-sum(map(len, item[1].values())), item[0])):
         rows = []
         for test, found in tests.items():
-            names = dict.fromkeys(_named(each.handler, with_site=everything) for each in found)
-            rows.append(f"  {', '.join(names)}  {test}")
+            names = [*dict.fromkeys(_named(each.handler, with_site=everything) for each in found)]
+            more = 0 if everything else len(names[SHOWN:])
+            listed = ", ".join(names[:SHOWN]) + f" and {more} more" if more else ", ".join(names)
+            rows.append(f"  {listed}  {test}")
             first = found[0]
             reason = first.run["reason"] if first.process is first.run["processes"][0] else None
             rows[-1] += f"\n    {reason}" if everything and reason else ""

@@ -115,8 +115,8 @@ def test_more_and_less_of_it(inner: Inner) -> None:
     assert summary(inner(suite, "-q")) == []
 
 
-def test_what_happened_in_a_child_is_told_as_such(inner: Inner) -> None:
-    """How it ended, as its parent was told; Python calls all handlers before an exit code that it chooses."""
+def test_causes_say_no_more_than_is_known(inner: Inner) -> None:
+    """How a child ended, as its parent was told; and where Python calls handlers, the ending itself is no cause."""
     result = inner(
         """
         PROGRAM = '''
@@ -134,18 +134,31 @@ def test_what_happened_in_a_child_is_told_as_such(inner: Inner) -> None:
             capexit.run(PROGRAM, "os.kill(os.getpid(), signal.SIGTERM)", "wait")
             capexit.run(PROGRAM, "os._exit(0)")
             capexit.run(PROGRAM, "atexit.register(os._exit, 3); sys.exit()", "wait")
+
+        def test_late(capexit):
+            capexit.run('''
+            import atexit
+            def late():
+                for name in "abcdefg":
+                    def handler(): pass
+                    handler.__qualname__ = name
+                    atexit.register(handler)
+            atexit.register(late)
+            ''')
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
     titles = [line for line in summary(result) if not line.startswith("  ")]
-    assert titles[0] == "4 runs: 5 handlers ran, 1 unfinished, 4 skipped"
+    assert titles[0] == "5 runs: 6 handlers ran, 1 unfinished, 11 skipped"
     assert sorted(titles[2:-1]) == [
         "skipped by SIGTERM in a child (fork) (1):",
         "skipped in a child (fork) that ended with exit code 0 (1):",
         "skipped in a child (fork) that ended with exit code 3 (1):",
         "skipped in a child (fork) whose end isn't known (1):",
+        "skipped though the program ended by return (7):",
     ]
-    assert sum(" s  " in line for line in summary(result)) == 1  # the slowest shutdown of each test
+    result.stdout.fnmatch_lines(["  a, b, c, d, e and 2 more  *::test_late"])
+    assert sum(" s  " in line for line in summary(result)) == 2  # the slowest shutdown of each test
     result.stdout.fnmatch_lines(["  _exit (in a child (fork) that ended with exit code 3)  *::test_it"])
 
 
