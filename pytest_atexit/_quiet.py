@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_atexit import _explain
+from pytest_atexit._errors import printable
 from pytest_atexit._handler import HIDDEN
 from pytest_atexit._origin import shown_path
 
@@ -62,12 +63,14 @@ def verdict(module: str, result: ExitResult, allow: Iterable[str]) -> str:
     if not left:
         return ""
     names = [*dict.fromkeys(offender.names[0] for offender in left)]
-    return "\n".join(
-        [
-            f"the import of {module} is not quiet:",
-            *(f"  {offender.text}" for offender in left),
-            f"allow={names!r} accepts that.",
-        ]
+    return printable(
+        "\n".join(
+            [
+                f"the import of {module} is not quiet:",
+                *(f"  {offender.text}" for offender in left),
+                f"allow={names!r} accepts that.",
+            ]
+        )
     )
 
 

@@ -107,6 +107,13 @@ def test_an_import_that_does_not_come_to_its_end(capexit, module, end):
         capexit.assert_quiet_import(module(source, "program"))
 
 
+@pytest.mark.atexit(must_run=["os._exit"])
+def test_no_policy_concerns_it(capexit, module):
+    """How our own program ends, which imports it, is none of the test's endings."""
+    with pytest.raises(AssertionError, match="the import of noisy is not quiet"):
+        capexit.assert_quiet_import(module(NOISY))
+
+
 def test_wrong_arguments(capexit):
     """No module's name, and names that are no list."""
     for wrong in ("a b", "", "a..b", "x.py;", None):
