@@ -37,7 +37,7 @@ each run    what a pytest session takes longer for each more test that runs the 
             longer than one with an empty test is `once per session`. Each tool is the only plugin of its sessions."""
 MARKS = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 RUNS = 21  # tests in the longer one of two sessions, for each tool
-ROUNDS = 5
+ROUNDS = 3
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -119,17 +119,19 @@ def main(given: Sequence[str] | None = None) -> None:
             for row in rows
             for bytecode in (True, False)
         ]
-        tools: list[Compared] = []
+        print("\r".ljust(60), end="\r", file=sys.stderr, flush=True)
+        written.append(conditions(python))
+        print(written[-1], end="\n\n")
+        if lines:
+            print(table(lines), end="\n\n", flush=True)  # at once: the tools take longer
+            written.append(short_table(lines))
+            found += [each for _, each in lines]
         if options.tools:
             with bench(python, bytecode=True) as prepared:
                 tools = compare(prepared, options.tools, options.rounds, options.runs)
-        print("\r".ljust(60), end="\r", file=sys.stderr, flush=True)
-        said = conditions(python)
-        compared_tables = [peers_tables(tools)] if tools else []
-        print("\n\n".join([said, *([table(lines)] if lines else []), *compared_tables]), end="\n\n")
-        written += [said, *([short_table(lines)] if lines else []), *compared_tables]
-        found += [each for _, each in lines]
-        compared += tools
+            written.append(peers_tables(tools))
+            print(written[-1], end="\n\n")
+            compared += tools
     print(LEGEND.strip())
     if options.json:
         rows_found = [{**asdict(each), "verdict": each.verdict} for each in found]
