@@ -105,7 +105,7 @@ def become(os, environ, notes, streams, request):
 
 def renew_stdin():
     """Make it as the interpreter does: what it is shows in its attributes."""
-    old, io = sys.stdin, modules["io"]
+    old, io = sys.stdin, modules["_io"]  # `io` is not there from 3.14 on
     raw = io.open(0, "rb", -1, None, None, None, False)
     raw.raw.name = "<stdin>"
     new = io.TextIOWrapper(raw, old.encoding, old.errors, "\n" if sys.platform != "win32" else None, old.line_buffering)

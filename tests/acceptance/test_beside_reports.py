@@ -42,9 +42,7 @@ def test_each_test_has_the_timelines_of_its_programs(
     inner: Inner, load: Load, tmp_path: Path, workers: list[str]
 ) -> None:
     """As properties in JUnit XML and in the report log, and as text in pytest-html's page."""
-    pytest.importorskip("pytest_html")
-    pytest.importorskip("pytest_reportlog")
-    load("html", "reportlog")
+    load("pytest-html", "pytest-metadata", "pytest-reportlog")
     files = xml, log, page = tmp_path / "x.xml", tmp_path / "x.jsonl", tmp_path / "x.html"
     options = [f"{option}={file}" for option, file in zip(("--junitxml", "--report-log", "--html"), files, strict=True)]
     inner(SUITE, *options, "--self-contained-html", *workers).assert_outcomes(passed=3)

@@ -176,7 +176,7 @@ def test_programs_that_end_after_the_last_test_count(inner: Inner, options: list
 @pytest.mark.slow
 def test_each_try_of_a_test_counts(inner: Inner, load: Load) -> None:
     """pytest-rerunfailures tells nothing of the end of a try that failed; its programs ran all the same."""
-    load("rerunfailures")
+    load("pytest-rerunfailures")
     result = inner(
         """
         tries = []
