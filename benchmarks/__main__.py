@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import _plot
 from benchmarks._bench import bench
-from benchmarks._measures import Skipped
+from benchmarks._measures import Skipped, idle_imports
 from benchmarks._peers import PEERS, Compared, compare
 from benchmarks._rows import ROWS, Row
 from benchmarks._table import Measured, measured, peers_tables, short_table, table
@@ -86,6 +86,16 @@ def conditions(python: str) -> str:
     return f"Measured on {time.strftime('%Y-%m-%d')} with {version}, {where}."
 
 
+def imported(python: str) -> str:
+    """Returns a sentence on what an idle plugin imports."""
+    with bench(python, bytecode=True, warm=False) as prepared:
+        try:
+            names = idle_imports(prepared)
+        except Skipped as reason:
+            return f"What an idle plugin imports is not known: {reason}."
+    return f"An idle plugin imports {len(names)} modules more than `-p no:atexit`: {', '.join(names)}."
+
+
 def put_into(file: Path, text: str) -> None:
     """Exchange what stands between the marks of a file."""
     begin, end = MARKS
@@ -125,6 +135,9 @@ def main(given: Sequence[str] | None = None) -> None:
         if lines:
             print(table(lines), end="\n\n", flush=True)  # at once: the tools take longer
             written.append(short_table(lines))
+            if any(row.name == "idle" for row in rows):
+                written.append(imported(python))
+                print(written[-1], end="\n\n")
             found += [each for _, each in lines]
         if options.tools:
             with bench(python, bytecode=True) as prepared:

@@ -180,8 +180,27 @@ def idle(bench: Bench) -> Sample:
 
     Other plugins are left out: what they cost would make our share of the whole look smaller.
     """
+    command = [bench.python, "-m", "pytest", *_idle_arguments(bench)]
+    times = in_turns(lambda: bench.plain(*command, "-pno:atexit"), lambda: bench.plain(*command))
+    return lambda: Pair(*times())
+
+
+def idle_imports(bench: Bench) -> list[str]:
+    """Returns the names of the modules that such a session has imported with the plugin only."""
+    found = bench.folder / "modules"
+    code = "import sys, pytest; pytest.main(sys.argv[2:]); open(sys.argv[1], 'w').write(' '.join(sys.modules))"
+
+    def modules(*options: str) -> set[str]:
+        bench.plain(bench.python, "-c", code, found, *_idle_arguments(bench), *options)
+        return {*found.read_text().split()}
+
+    return sorted(modules() - modules("-pno:atexit"))
+
+
+def _idle_arguments(bench: Bench) -> list[str]:
+    """Returns the arguments of pytest for the idle suite, which is written if it isn't there."""
     suite = bench.folder / "suite"
-    suite.mkdir()
+    suite.mkdir(exist_ok=True)
     (suite / "pytest.ini").write_text("[pytest]\n")
     for number in range(FILES):
         (suite / f"test_{number}.py").write_text(_programs.TESTS)
@@ -189,7 +208,4 @@ def idle(bench: Bench) -> Sample:
     plugins = bench.plain(bench.python, "-c", show).stdout.decode().split()
     if "atexit" not in plugins:
         raise Skipped(f"pytest-atexit is not installed for {bench.python}")
-    others = [f"-pno:{name}" for name in ["cacheprovider", *plugins] if name != "atexit"]
-    command = [bench.python, "-m", "pytest", "-q", *others, suite]
-    times = in_turns(lambda: bench.plain(*command, "-pno:atexit"), lambda: bench.plain(*command))
-    return lambda: Pair(*times())
+    return ["-q", *(f"-pno:{name}" for name in ["cacheprovider", *plugins] if name != "atexit"), str(suite)]
