@@ -221,13 +221,13 @@ class CapExit:
             LaunchError, NotRecorded, ProgramTimeout: as `run`.
         """
         __tracebackhide__ = True
-        _quiet.check_names(module, allow)
+        allowed = _quiet.check_names(module, allow)
         options: dict[str, object] = {"env": env, "cwd": cwd, "python": python, "python_args": python_args}
         options["timeout"] = timeout
         # By a fresh interpreter, for a fork server may have imported the module already.
         options |= {"launcher": "spawn", "allow_failures": True}
         result = self.run(_quiet.PROGRAM.read_text(), module, **options)  # type: ignore[arg-type]
-        if wrong := _quiet.verdict(module, result, allow):
+        if wrong := _quiet.verdict(module, result, allowed):
             raise AssertionError(wrong)
 
     def free_port(self) -> int:
