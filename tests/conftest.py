@@ -2,21 +2,13 @@
 
 import os
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
-OTHERS = (
-    "asyncio",
-    "html",
-    "inline_snapshot",
-    "pytest_cov",
-    "randomly",
-    "reportlog",
-    "rerunfailures",
-    "syrupy",
-)  # plugins that only tests beside them load
+CHEAP = ("pytest-timeout", "pytest-xdist")  # plugins of others that cost a run next to nothing
 
 NOISE = [
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),
@@ -34,20 +26,50 @@ def _steady(text: object) -> str:
     return "\n".join(line.rstrip() for line in lines.splitlines())
 
 
+@pytest.fixture(scope="session")
+def loading():
+    """A function that returns the variables by which a pytest run loads our plugin, cheap ones and those of others."""
+    entries = {}
+    for entry in entry_points(group="pytest11"):
+        entries.setdefault(entry.dist.name.lower(), []).append(entry.name)
+
+    def variables(*distributions):
+        if missing := {*distributions} - {*entries}:
+            pytest.skip(f"needs {', '.join(missing)}")
+        names = [f"-p {name}" for each in (*CHEAP, *distributions) for name in entries.get(each, [])]
+        return {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # All that is installed would take each run a second.
+            "PYTEST_PLUGINS": "pytest_atexit.plugin",  # and not -p atexit, which pytest takes for the module at first
+            "PYTEST_ADDOPTS": " ".join(["-p no:cacheprovider", *names]),
+        }
+
+    return variables
+
+
 @pytest.fixture
-def load(monkeypatch):
-    """A function that lets pytest runs of a test load these plugins of others, and no further ones of OTHERS."""
+def load(loading, monkeypatch):
+    """A function that lets pytest runs of a test load the plugins of these distributions beside ours."""
 
-    def only(*names):
-        monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS if name not in names))
+    def only(*distributions):
+        for name, value in loading(*distributions).items():
+            monkeypatch.setenv(name, value)
 
+    only()
     return only
 
 
 @pytest.fixture
+def autoload(load, monkeypatch):
+    """Lets pytest runs of a test look for installed plugins and load ours by its entry point, beside the cheap."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+    others = {each.name for each in entry_points(group="pytest11") if each.dist.name not in {*CHEAP, "pytest-atexit"}}
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(["-p no:cacheprovider", *(f"-p no:{name}" for name in others)]))
+
+
+@pytest.fixture
 def pytester(pytester, load):
-    """As ever, and keeps the plugins of others out of its pytest runs, as addopts keep them out of this one."""
-    load()
+    """As ever, and loads next to nothing into its pytest runs but the plugin."""
     return pytester
 
 

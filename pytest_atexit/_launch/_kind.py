@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_atexit._launch._process import contents
@@ -73,7 +74,14 @@ def _inherited() -> tuple[object, ...]:
 def _limits() -> tuple[tuple[int, int], ...]:
     import resource  # noqa: PLC0415, for not every system has it
 
-    names = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
-    limits = {name: resource.getrlimit(getattr(resource, name)) for name in names}
-    limits["RLIMIT_CORE"] = 0, limits["RLIMIT_CORE"][1]  # as programs have it; another thread may just be setting it
+    limits = {number: resource.getrlimit(number) for number in _limited()}
+    limits[resource.RLIMIT_CORE] = 0, limits[resource.RLIMIT_CORE][1]  # as programs have it; a thread may just be at it
     return tuple(limits.values())
+
+
+@cache
+def _limited() -> list[int]:
+    """Returns the numbers of what can be limited."""
+    import resource  # noqa: PLC0415, see above
+
+    return sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})

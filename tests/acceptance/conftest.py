@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 Inner = Callable[..., pytest.RunResult]
 
-INSTALLED = bool(entry_points(group="pytest11", name="atexit"))
 HEADING = re.compile(r"^[-_=]{3,} .* [-_=]{3,}$")
 
 
@@ -22,24 +20,15 @@ def inner_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def plugin_options() -> tuple[str, ...]:
-    """What loads the plugin into an inner pytest where it isn't installed, and spares it what takes long to load."""
-    spared = "-p", "no:hypothesispytest"
-    return spared if INSTALLED else (*spared, "-p", "pytest_atexit.plugin")
-
-
 @pytest.fixture
-def inner(
-    pytester: pytest.Pytester, inner_tmpdir: Path, plugin_options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> Inner:
+def inner(pytester: pytest.Pytester, inner_tmpdir: Path, monkeypatch: pytest.MonkeyPatch) -> Inner:
     """A function that runs a test file by pytest in a process of its own, which prints the same wherever it runs."""
     for name in "CI", "BUILD_NUMBER", "GITHUB_ACTIONS":  # pytest doesn't shorten its summary there, and we annotate.
         monkeypatch.delenv(name, raising=False)
 
     def run(source: str, *options: str, timeout: float = 50) -> pytest.RunResult:
         pytester.makepyfile(source)
-        return pytester.runpytest_subprocess(*plugin_options, *options, timeout=timeout)
+        return pytester.runpytest_subprocess(*options, timeout=timeout)
 
     return run
 

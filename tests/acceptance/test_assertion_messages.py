@@ -284,7 +284,7 @@ def test_the_frame_of_an_assertion_is_hidden(pytester):
             result.assert_ran("print", times=2)
         """
     )
-    run = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    run = pytester.runpytest_subprocess()
     run.assert_outcomes(failed=1)
     run.stdout.fnmatch_lines(
         ['>       result.assert_ran("print", times=2)', "E       AssertionError: print did not run twice"]

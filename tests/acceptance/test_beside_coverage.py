@@ -51,7 +51,7 @@ def project(
     for name in os.environ:
         if name.startswith(("COVERAGE_", "COV_CORE_")):
             monkeypatch.delenv(name)
-    load("pytest_cov")
+    load("pytest-cov")
     (pytester.path / "app.py").write_text(APP)
     (pytester.path / ".coveragerc").write_text(CONFIG)
     return pytester.path

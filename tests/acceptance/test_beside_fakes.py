@@ -13,6 +13,7 @@ from pytest_subprocess.exceptions import ProcessNotRegisteredError
 from pytest_atexit import CapExit
 
 Inner = Callable[..., pytest.RunResult]
+Load = Callable[..., None]
 
 PROGRAM = "import atexit; atexit.register(print, 'real')"
 # The same interpreter by another path is another one to the plugin: it is asked to prepare the agent's bytecode.
@@ -74,8 +75,9 @@ def test_asyncio_is_faked_beside_a_real_program(fp: FakeProcess, capexit: CapExi
         ("mocked, capexit", "assert isinstance(subprocess.Popen, mock.Mock)"),
     ],
 )
-def test_a_fake_before_the_first_launch(inner: Inner, fixtures: str, fake: str) -> None:
+def test_a_fake_before_the_first_launch(inner: Inner, load: Load, fixtures: str, fake: str) -> None:
     """The first launch of a session finds the real Popen, and another interpreter really prepares the bytecode."""
+    load("pytest-subprocess")
     result = inner(
         f"""
         import os, pytest, subprocess, sys
@@ -104,7 +106,5 @@ def test_without_the_plugin_of_the_fake(inner: Inner) -> None:
         def test_it(capexit):
             assert capexit.run({PROGRAM!r}).ran == ["print"]
         """,
-        "-p",
-        "no:pytest-subprocess",
     )
     result.assert_outcomes(passed=1)

@@ -53,9 +53,9 @@ def running_below(folder: Path) -> list[str]:
     [
         ([], ["-n2", "--dist=loadgroup"]),
         ([], ["--timeout=30", "--timeout-method=thread"]),
-        (["randomly"], ["-p", "no:cacheprovider"]),
-        (["rerunfailures", "randomly", "asyncio", "pytest_cov"], ["-n2"]),
-        ([], ["-s", "--import-mode=importlib", "-p", "no:cacheprovider"]),
+        (["pytest-randomly"], []),
+        (["pytest-rerunfailures", "pytest-randomly", "pytest-asyncio", "pytest-cov"], ["-n2"]),
+        ([], ["-s", "--import-mode=importlib"]),
     ],
     ids=" ".join,
 )
@@ -121,7 +121,7 @@ def test_a_test_that_is_cut_off_leaves_nothing(inner: Inner, inner_tmpdir: Path)
 
 def test_a_rerun_shows_its_own_programs(inner: Inner, sections: Sections, load: Load) -> None:
     """pytest-rerunfailures runs a test again, with the fixture made anew."""
-    load("rerunfailures")
+    load("pytest-rerunfailures")
     result = inner(
         """
         runs = []
@@ -147,7 +147,7 @@ def test_a_rerun_shows_its_own_programs(inner: Inner, sections: Sections, load: 
 
 def test_async_tests(inner: Inner, load: Load) -> None:
     """pytest-asyncio: blocking for a short while, waiting in a thread, and asyncio's own processes beside ours."""
-    load("asyncio")
+    load("pytest-asyncio")
     result = inner(
         f"""
         import asyncio, sys
@@ -181,7 +181,7 @@ def test_async_tests(inner: Inner, load: Load) -> None:
 
 def test_random_seeds_change_no_names(inner: Inner, load: Load) -> None:
     """pytest-randomly seeds `random` alike before each test, and workers: folders and ports differ all the same."""
-    load("randomly")
+    load("pytest-randomly")
     result = inner(
         """
         import pytest

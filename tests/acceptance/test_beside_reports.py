@@ -42,9 +42,7 @@ def test_each_test_has_the_timelines_of_its_programs(
     inner: Inner, load: Load, tmp_path: Path, workers: list[str]
 ) -> None:
     """As properties in JUnit XML and in the report log, and as text in pytest-html's page."""
-    pytest.importorskip("pytest_html")
-    pytest.importorskip("pytest_reportlog")
-    load("html", "reportlog")
+    load("pytest-html", "pytest-metadata", "pytest-reportlog")
     files = xml, log, page = tmp_path / "x.xml", tmp_path / "x.jsonl", tmp_path / "x.html"
     options = [f"{option}={file}" for option, file in zip(("--junitxml", "--report-log", "--html"), files, strict=True)]
     inner(SUITE, *options, "--self-contained-html", *workers).assert_outcomes(passed=3)
@@ -78,7 +76,7 @@ def test_github_gets_the_lines_that_registered(inner: Inner, monkeypatch: pytest
     lines = SUITE.strip().splitlines()
     close, flush = (1 + lines.index(f"    atexit.register({name})") for name in ("close", "flush"))
     failed = f"OSError: disk: 100 %25 full ({file}::test_fails_quietly)"
-    skipped = f"the program ended by SIGKILL ({file}::test_killed)"
+    skipped = f"skipped by SIGKILL ({file}::test_killed)"
     assert [line for line in result.outlines if "::warning" in line or "::notice" in line] == [
         f"::warning file={file},line={flush},title=exit handler flush failed::{failed}",
         f"::notice file={file},line={close},title=exit handler close skipped::{skipped}",

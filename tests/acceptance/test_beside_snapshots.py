@@ -63,7 +63,7 @@ def test_the_story_is_the_same_each_time(capexit: object) -> None:
     [
         (("syrupy", "--snapshot-update"), {"imports": "", "fixture": ", snapshot", "snapshot": "snapshot"}),
         (
-            ("inline_snapshot", "--inline-snapshot=create"),
+            ("inline-snapshot", "--inline-snapshot=create"),
             {"imports": "from inline_snapshot import snapshot", "fixture": "", "snapshot": "snapshot()"},
         ),
     ],
@@ -78,12 +78,11 @@ def test_a_snapshot_holds(
 ) -> None:
     """It is made once, holds the next time, and fails when the exit is another one."""
     name, make = plugin
-    pytest.importorskip(name)
     load(name)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # under xdist inline-snapshot writes nothing
     pytester.makepyfile(SUITE.format(**names))
     pytester.runpytest_subprocess(make)
-    again = ("--inline-snapshot=disable",) if name == "inline_snapshot" else ()
+    again = ("--inline-snapshot=disable",) if name == "inline-snapshot" else ()
     pytester.runpytest_subprocess(*again).assert_outcomes(passed=1)
     file = next(pytester.path.glob("test_*.py"))
     text = file.read_text(encoding="utf-8")

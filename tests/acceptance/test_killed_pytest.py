@@ -131,15 +131,13 @@ ENDINGS = {
 
 
 @pytest.fixture
-def witness(tmp_path: Path, inner_tmpdir: Path, plugin_options: tuple[str, ...]) -> Witness:
+def witness(tmp_path: Path, inner_tmpdir: Path, load: object) -> Witness:
     """A function that runs a test file by pytest and tells which processes there were and which of them are left."""
 
     def run(source: str, *options: str, seconds: float = 20) -> dict[str, Any]:
         file = tmp_path / "test_inner.py"
         file.write_text(source)
-        # inline-snapshot would leave a folder of its own when pytest is killed.
-        without = ("-p", "no:cacheprovider", "-p", "no:inline_snapshot")
-        command = [sys.executable, "-m", "pytest", *plugin_options, *without, *options]
+        command = [sys.executable, "-m", "pytest", *options]
         seen = subprocess.run(
             [sys.executable, "-c", WITNESS, str(seconds), *command, str(file)],
             stdout=subprocess.PIPE,

@@ -73,11 +73,11 @@ def namespace() -> list[str]:
 
 
 @pytest.mark.parametrize("is_init", [True, False], ids=["PID 1", "subreaper"])
-def test_orphans_are_reaped(is_init: bool, tmp_path: Path, inner_tmpdir: Path, plugin_options: tuple[str, ...]) -> None:
+def test_orphans_are_reaped(is_init: bool, tmp_path: Path, inner_tmpdir: Path, load: object) -> None:
     """Where orphans become children of pytest, those of programs are reaped, and no other child is."""
     file = tmp_path / "test_inner.py"
     file.write_text(f"PRCTL = {not is_init}\n{REAPER}")
-    command = [sys.executable, "-m", "pytest", *plugin_options, "-p", "no:cacheprovider", str(file)]
+    command = [sys.executable, "-m", "pytest", str(file)]
     result = subprocess.run(
         [*(namespace() if is_init else ()), *command], cwd=tmp_path, capture_output=True, text=True, check=False
     )

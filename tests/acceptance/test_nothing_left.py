@@ -65,27 +65,36 @@ os.wait()
 }
 
 
-@pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in TESTS.items()])
-def test_after_a_run(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked, body: str) -> None:
+ALONE = ("not started", "interrupt", "pytest.exit")  # the first launch of a session, and what ends it
+MANY = {name: body for name, body in TESTS.items() if name not in ALONE}
+
+
+@pytest.mark.parametrize("names", [[*MANY], *([name] for name in ALONE)], ids=", ".join)
+def test_after_a_run(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked, names: list[str]) -> None:
     """Neither a process nor a folder is left, whatever the tests did."""
-    source = f"import pytest\nENDLESS = {ENDLESS!r}\n\n@pytest.mark.atexit(linger=0.1)\ndef test_it(capexit):\n"
-    result = inner(f"{source}    {body}\n")
+    source = f"import pytest\nENDLESS = {ENDLESS!r}\npytestmark = pytest.mark.atexit(linger=0.1)\n"
+    for number, name in enumerate(names):
+        source += f"\ndef test_{number}(capexit):\n    {TESTS[name]}\n"
+    result = inner(source)
     assert result.ret in (0, 1, 2)
+    assert len(names) == 1 or sum(result.parseoutcomes().values()) == len(names)
     assert marked(mark) == []
     assert [path.name for path in inner_tmpdir.glob("pytest-atexit-*")] == []
 
 
-@pytest.mark.parametrize("scope", ["class", "module", "session"])
-def test_after_a_wider_scope(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked, scope: str) -> None:
+def test_after_wider_scopes(inner: Inner, inner_tmpdir: Path, mark: str, marked: Marked) -> None:
     """What a class, module or session left running is gone with it."""
     result = inner(
         f"""
+        import pytest
+
+        @pytest.mark.parametrize("scope", ["class", "module", "session"])
         class TestIt:
-            def test_it(self, {scope}_capexit):
-                {scope}_capexit.start({ENDLESS!r}).wait_for_output("ready")
+            def test_it(self, scope, request):
+                request.getfixturevalue(f"{{scope}}_capexit").start({ENDLESS!r}).wait_for_output("ready")
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=3)
     assert marked(mark) == []
     assert list(inner_tmpdir.glob("pytest-atexit-*")) == []
 

@@ -205,12 +205,12 @@ def test_other(capexit):
 """
 
 
-def test_where_the_system_allows_no_namespace(pytester, inner_tmpdir, plugin_options):
+def test_where_the_system_allows_no_namespace(pytester, inner_tmpdir):
     """The test is skipped, and the reason is that of the system."""
     pytester.makepyfile(IN_TEST)
     forbid = 'echo 0 > /proc/sys/user/max_pid_namespaces || exit 77; exec "$@"'
     unshare = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"]
-    result = pytester.run(*unshare, sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *plugin_options)
+    result = pytester.run(*unshare, sys.executable, "-m", "pytest", "-rs")
     if result.ret == 77 or "unshare: " in result.stderr.str():
         pytest.skip("needs a user namespace, in which PID namespaces can be forbidden")
     result.assert_outcomes(passed=1, skipped=1)

@@ -18,7 +18,7 @@ def run(pytester, monkeypatch, tmp_path):
 
     def running(text, *options):
         pytester.makepyfile(textwrap.dedent(text))
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        return pytester.runpytest_subprocess(*options)
 
     running.temporary = temporary
     return running
@@ -102,6 +102,7 @@ def test_what_runs_at_the_end_of_a_test_is_killed_and_named(run):
     result.stdout.fnmatch_lines(["*capexit teardown*", "killed at the end of the test: process * of */program.py"])
 
 
+@pytest.mark.slow  # as in test_unattended.py
 def test_an_unattended_program_is_held_to_the_rule(run):
     """A program that ended by itself, nobody waited for it, and a handler raised: the test fails, in its call."""
     result = run(
@@ -117,6 +118,7 @@ def test_an_unattended_program_is_held_to_the_rule(run):
     )
 
 
+@pytest.mark.slow  # as in test_report_section.py
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
 def test_wider_scopes(run, scope):
     """One slow program, several tests; a failing one shows it."""
@@ -140,59 +142,36 @@ def test_wider_scopes(run, scope):
     result.stdout.fnmatch_lines(["*- capexit -*", "*status: exit code 0 (ended by return)"])
 
 
-@pytest.mark.parametrize(
-    ("options", "ini", "mark", "expected"),
-    [
-        ([], "", "", "after 7 s"),
-        ([], "atexit_timeout = 0.2", "", "after 0.2 s"),
-        (["--atexit-timeout=0.3"], "atexit_timeout = 7", "", "after 0.3 s"),
-        (["--atexit-timeout=7"], "atexit_timeout = 7", "@pytest.mark.atexit(timeout=0.4)", "after 0.4 s"),
-    ],
-)
-def test_settings(run, pytester, options, ini, mark, expected):  # noqa: PLR0917, one for each source of a setting
+def test_settings(run, pytester):
     """The marker goes before the command line, that before the ini file, that before the default."""
-    pytester.makeini(f"[pytest]\n{ini}\n")
-    given = "timeout=7" if expected == "after 7 s" else ""
-    result = run(
-        f"""
+    test = """
         import pytest
 
         {mark}
         def test_it(capexit):
-            with pytest.raises(Exception) as caught:
-                capexit.run("import time; time.sleep({"0" if given else "60"})", {given})
-                raise Exception("after 7 s")
-            assert "{expected}" in str(caught.value)
-        """,
-        *options,
-    )
-    result.assert_outcomes(passed=1)
+            with pytest.raises(Exception, match=r"still running after {seconds} s"):
+                capexit.run("import time; time.sleep(60)")
+    """
+    pytester.makeini("[pytest]\natexit_timeout = 0.2\n")
+    run(test.format(mark="", seconds="0.2")).assert_outcomes(passed=1)
+    pytester.makeini("[pytest]\natexit_timeout = 7\n")
+    pytester.makepyfile(test_marker=test.format(mark="@pytest.mark.atexit(timeout=0.4)", seconds="0.4"))
+    run(test.format(mark="", seconds="0.3"), "--atexit-timeout=0.3").assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize(
-    ("mark", "text"),
-    [
-        ("timeout='soon'", "@pytest.mark.atexit(timeout=…): a number of seconds is needed, not 'soon'"),
-        ("linger=-1", "@pytest.mark.atexit(linger=…): a number of seconds is needed, not -1"),
-        (
-            "speed=5",
-            "@pytest.mark.atexit takes timeout=, linger=, launcher=, preload=, guard=, must_run=, not {'speed': 5}",
-        ),
-    ],
-)
-def test_a_setting_that_makes_no_sense(run, mark, text):
+def test_a_setting_that_makes_no_sense(run):
     """It says what is needed."""
-    result = run(
-        f"""
-        import pytest
-
-        @pytest.mark.atexit({mark})
-        def test_it(capexit):
-            pass
-        """
-    )
-    result.assert_outcomes(errors=1)
-    assert text in result.stdout.str()
+    marks = {
+        "timeout='soon'": "@pytest.mark.atexit(timeout=…): a number of seconds is needed, not 'soon'",
+        "linger=-1": "@pytest.mark.atexit(linger=…): a number of seconds is needed, not -1",
+        "speed=5": "@pytest.mark.atexit takes timeout=, linger=, launcher=, preload=, guard=, must_run=, "
+        "not {'speed': 5}",
+    }
+    tests = [f"@pytest.mark.atexit({mark})\ndef test_{number}(capexit): pass\n" for number, mark in enumerate(marks)]
+    result = run("import pytest\n" + "\n".join(tests))
+    result.assert_outcomes(errors=3)
+    for text in marks.values():
+        assert text in result.stdout.str()
 
 
 def test_options_are_documented(run):
@@ -204,16 +183,16 @@ def test_options_are_documented(run):
     run("", "--fixtures").stdout.fnmatch_lines(["capexit -- *", "    Run programs in child interpreters*"])
 
 
-def test_it_can_be_switched_off(run):
+def test_it_can_be_switched_off(run, autoload):
     """By the name that pytest knows it under."""
     result = run("def test_it(capexit): pass", "-p", "no:atexit")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'capexit' not found*"])
 
 
-@pytest.mark.parametrize("options", [["-s"], ["--import-mode=importlib"], ["-n2"], ["-p", "no:timeout"]])
-def test_it_works_under(run, options):
-    """Output shown, files imported otherwise, and parallel workers."""
+@pytest.mark.parametrize("options", [["-s"], ["--import-mode=importlib", "-p", "no:timeout"], ["-n2"]])
+def test_it_works_under(run, autoload, options):
+    """Output shown, files imported otherwise, and parallel workers; loaded by its entry point."""
     result = run(
         """
         import pytest
@@ -261,9 +240,11 @@ def test_in_a_unittest_test_case(run):
     result.stdout.fnmatch_lines(["*- capexit -*", "*status: exit code 0 (ended by return)"])
 
 
+@pytest.mark.slow  # as in test_beside_fakes.py
 @pytest.mark.parametrize("fixtures", ["fp, capexit", "capexit, fp"])
-def test_beside_a_fake_of_subprocess(run, fixtures):
+def test_beside_a_fake_of_subprocess(run, load, fixtures):
     """pytest-subprocess's fake stands in for the test's own processes and not for ours."""
+    load("pytest-subprocess")
     result = run(
         f"""
         import subprocess
@@ -277,6 +258,7 @@ def test_beside_a_fake_of_subprocess(run, fixtures):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow  # as in test_nothing_left.py
 def test_nothing_is_left(run, lives):
     """No folder, and no process of any session that a run has led."""
     result = run(

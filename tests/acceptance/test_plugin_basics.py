@@ -31,11 +31,8 @@ def test_fails(capexit):
     "options",
     [
         [],
-        ["--capture=sys"],
-        ["-p", "no:faulthandler"],
-        ["--assert=plain"],
-        ["-W", "error"],
-        ["--strict-markers", "--strict-config"],
+        ["--capture=sys", "--assert=plain"],
+        ["-p", "no:faulthandler", "-W", "error", "--strict-markers", "--strict-config"],
     ],
     ids=lambda options: " ".join(options) or "none",
 )
@@ -46,29 +43,33 @@ def test_it_works_with(inner: Inner, options: list[str]) -> None:
     result.stdout.fnmatch_lines(["reason: SIGKILL ended it at once: no program can handle that"])
 
 
-def test_switched_off_it_has_no_options(inner: Inner) -> None:
+def test_switched_off_it_has_no_options(inner: Inner, autoload: None) -> None:
     """`-p no:atexit` leaves nothing behind that could be set."""
     result = inner("def test_it(): pass", "-p", "no:atexit", "--atexit-timeout=3")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*unrecognized arguments: --atexit-timeout=3"])
 
 
-@pytest.mark.parametrize("scope", ["", "class_", "module_", "session_"])
-def test_an_active_fake_changes_no_launch(inner: Inner, scope: str) -> None:
+def test_an_active_fake_changes_no_launch(inner: Inner, load: Callable[..., None]) -> None:
     """Where pytest-subprocess answers for every command, capexit still starts real programs, and the fake sees none."""
+    load("pytest-subprocess")
     result = inner(
-        f"""
+        """
+        import pytest
+
+        @pytest.mark.parametrize("fixture", ["capexit", "class_capexit", "module_capexit", "session_capexit"])
         class TestIt:
-            def test_it(self, fp, {scope}capexit):
+            def test_it(self, fp, fixture, request):
+                capexit = request.getfixturevalue(fixture)
                 fp.register([fp.any()], stdout="faked", occurrences=9)
                 program = "import atexit; atexit.register(print, 'really')"
-                assert {scope}capexit.run(program).stdout == "really\\n"
-                with {scope}capexit.start(program) as started:
+                assert capexit.run(program).stdout == "really\\n"
+                with capexit.start(program) as started:
                     assert started.wait().ran == ["print"]
                 assert list(fp.calls) == []
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=4)
 
 
 def test_ports_of_workers_that_run_at_once_differ(inner: Inner, tmp_path: Path) -> None:

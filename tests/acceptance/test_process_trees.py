@@ -127,9 +127,10 @@ def test_what_left_the_session_is_listed_as_left_running(capexit: CapExit, lives
 
 def test_a_timeout_ends_the_tree(capexit: CapExit, lives: Lives) -> None:
     """A program that outlives its timeout goes with what left its session."""
-    with pytest.raises(ProgramTimeout) as caught:
-        capexit.run(TREES["new session, empty environment"], timeout=1)
-    pid = int(re.search(SAY_PIDS, caught.value.result.stdout)[1])
+    program = capexit.start(TREES["new session, empty environment"])
+    pid = int(program.wait_for_output(SAY_PIDS)[1])
+    with pytest.raises(ProgramTimeout):
+        program.wait(timeout=0.1)
     assert not lives(pid)
 
 

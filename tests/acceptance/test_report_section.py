@@ -121,7 +121,7 @@ def test_a_test_that_ran_nothing_has_no_section(inner: Inner, sections: Sections
 
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
 def test_programs_of_a_wider_scope_are_shown(inner: Inner, sections: Sections, scope: str) -> None:
-    """Each failing test that uses the fixture shows them once, whoever ran them."""
+    """Each failing test that uses the fixture shows them once, whoever ran them; one that doesn't use it has none."""
     result = inner(
         f"""
         import pytest
@@ -139,20 +139,6 @@ def test_programs_of_a_wider_scope_are_shown(inner: Inner, sections: Sections, s
 
             def test_three(self, slow, {scope}_capexit):
                 assert slow.ran == []
-        """
-    )
-    result.assert_outcomes(passed=1, failed=2)
-    assert [section.count("ran  len('marker')") for section in sections(result)] == [1, 1]
-
-
-@pytest.mark.parametrize("scope", ["class", "module", "session"])
-def test_programs_of_others_are_not_shown(inner: Inner, sections: Sections, scope: str) -> None:
-    """A test that fails and doesn't use the wider fixture has nothing to do with its programs."""
-    result = inner(
-        f"""
-        class TestIt:
-            def test_user(self, {scope}_capexit):
-                {scope}_capexit.run("import atexit; atexit.register(len, 'theirs')")
 
             def test_plain(self):
                 assert False
@@ -162,10 +148,10 @@ def test_programs_of_others_are_not_shown(inner: Inner, sections: Sections, scop
                 assert False
         """
     )
-    result.assert_outcomes(passed=1, failed=2)
-    result.stdout.no_fnmatch_line("*theirs*")
-    (section,) = sections(result)
-    assert "len('mine')" in section
+    result.assert_outcomes(passed=1, failed=4)
+    shown = sections(result)
+    assert [section.count("ran  len('marker')") for section in shown] == [1, 1, 0]
+    assert "len('mine')" in shown[2]
 
 
 def test_a_fixture_that_fails_has_the_section(inner: Inner, sections: Sections) -> None:
@@ -201,6 +187,63 @@ def test_xdist_transports_the_section(inner: Inner, sections: Sections) -> None:
     result.assert_outcomes(failed=1)
     (section,) = sections(result)
     assert "ran  len('x')" in section
+
+
+HALVES = """
+        import pytest
+
+        PROGRAM = '''
+        import atexit
+        def close(path): raise OSError("half \\\\udc80")
+        close.__qualname__ = "cl\\\\udc80se"
+        atexit.register(close, "\\\\ud83d")
+        '''
+        SLEEPS = "import time; time.sleep(60)"
+
+        def test_section(capexit):
+            assert capexit.run(PROGRAM, allow_failures=True).ran == []
+
+        def test_failed(capexit):
+            capexit.run(PROGRAM)
+
+        def test_assertion(capexit):
+            result = capexit.run(PROGRAM, allow_failures=True)
+            result.assert_not_ran(*result.registered)
+
+        def test_unknown(capexit):
+            capexit.run(PROGRAM, allow_failures=True).assert_ran("other")
+
+        def test_unattended(capexit):
+            program = capexit.start(PROGRAM)
+            program.wait_for(lambda: " ended: " in repr(program))
+
+        @pytest.mark.atexit(must_run=["SIGKILL"])
+        def test_skipped(capexit):
+            capexit.run(PROGRAM, ending="SIGKILL")
+
+        def test_timeout(capexit):
+            capexit.run(SLEEPS, "\\udc80", timeout=0.1)
+
+        def test_launch(capexit):
+            capexit.run(["no-such-command-\\udc80"])
+
+        def test_story(capexit):
+            capexit.run(PROGRAM, allow_failures=True).story().encode("utf-8")
+
+        def test_killed(capexit):
+            capexit.start(SLEEPS, "\\udc80")
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n2"]], ids=["one process", "two workers"])
+def test_half_characters_are_shown_escaped(inner: Inner, sections: Sections, options: list[str]) -> None:
+    """In names, arguments, messages and command lines: no terminal takes them, and no worker could send them."""
+    result = inner(HALVES, "-rP", *options)
+    result.assert_outcomes(passed=2, failed=8)
+    text = result.stdout.str()
+    assert "HandlerFailed: a handler raised, which Python itself ignores (exit code 0): cl\\udc80se (OSE" in text
+    assert any("    cl\\udc80se raised:\n" in section for section in sections(result))
+    assert any(line.endswith("program.py '\\udc80'") for line in result.outlines if line.startswith("killed at"))
 
 
 def test_what_was_killed_is_named_for_a_passing_test(inner: Inner, sections: Sections, steady: Steady) -> None:

@@ -10,85 +10,74 @@ Inner = Callable[..., pytest.RunResult]
 LEAVES = """
 import pytest
 
-{mark}
+PROGRAM = '''
+import os, select
+if os.fork() == 0:
+    select.select([], [], [], 1)
+'''
+
 def test_it(capexit):
-    result = capexit.run('''
-    import os, select
-    if os.fork() == 0:
-        select.select([], [], [], 1)
-    ''')
-    assert len(result.left_running) == {left}
+    print("LEFT", len(capexit.run(PROGRAM).left_running))
+
+@pytest.mark.atexit(linger=0.1)
+def test_marked(capexit):
+    assert len(capexit.run(PROGRAM).left_running) == 1
 """
 
 
 @pytest.mark.parametrize(
-    ("options", "mark", "left"),
-    [
-        ([], "", 0),
-        (["-o", "atexit_linger=0.1"], "", 1),
-        (["-o", "atexit_linger=0.1", "--atexit-linger=20"], "", 0),
-        (["-o", "atexit_linger=20", "--atexit-linger=20"], "@pytest.mark.atexit(linger=0.1)", 1),
-    ],
-    ids=["default", "ini", "command line", "marker"],
+    ("options", "left"),
+    [([], 0), (["-o", "atexit_linger=0.1"], 1), (["-o", "atexit_linger=0.1", "--atexit-linger=20"], 0)],
+    ids=["default", "ini", "command line"],
 )
-def test_linger(inner: Inner, options: list[str], mark: str, left: int) -> None:
-    """What outlives the program longer than that is in `left_running`; the marker goes before the command line."""
-    inner(LEAVES.format(mark=mark, left=left), *options).assert_outcomes(passed=1)
+def test_linger(inner: Inner, options: list[str], left: int) -> None:
+    """What outlives the program longer than that is in `left_running`; the marker goes before all others."""
+    result = inner(LEAVES, "-rP", *options)
+    result.assert_outcomes(passed=2)
+    assert f"LEFT {left}" in result.outlines
 
 
-def test_an_argument_goes_before_every_setting(inner: Inner) -> None:
-    """`run(timeout=)` is the closest of all."""
-    result = inner(
-        """
-        import pytest
-
-        @pytest.mark.atexit(timeout=20)
-        def test_it(capexit):
-            with pytest.raises(Exception, match="still running after 0.3 s"):
-                capexit.run("import threading; threading.Event().wait()", timeout=0.3)
-        """
-    )
-    result.assert_outcomes(passed=1)
-
-
-def test_the_closest_marker_goes_before_the_others(inner: Inner) -> None:
-    """A test's own marker goes before that of its class, and that before the module's."""
+def test_the_closest_goes_before_the_others(inner: Inner) -> None:
+    """The argument of `run`, then a test's own marker, that of its class, that of the module, the command line."""
     result = inner(
         """
         import pytest
 
         pytestmark = pytest.mark.atexit(timeout=20, linger=20)
+        HANGS = "import threading; threading.Event().wait()"
 
         @pytest.mark.atexit(timeout=20)
         class TestIt:
             @pytest.mark.atexit(timeout=0.3)
-            def test_it(self, capexit):
+            def test_marker(self, capexit):
                 with pytest.raises(Exception, match="still running after 0.3 s"):
-                    capexit.run("import threading; threading.Event().wait()")
+                    capexit.run(HANGS)
+
+            def test_argument(self, capexit):
+                with pytest.raises(Exception, match="still running after 0.2 s"):
+                    capexit.run(HANGS, timeout=0.2)
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize("scope", ["class", "module"])
-def test_a_marker_of_the_scope_counts_for_its_fixture(inner: Inner, scope: str) -> None:
+def test_a_marker_of_the_scope_counts_for_its_fixture(inner: Inner, pytester: pytest.Pytester) -> None:
     """A marker on a class or module counts for class_capexit and module_capexit."""
-    result = inner(
-        f"""
-        import pytest
+    test = """
+    import pytest
 
-        mark = pytest.mark.atexit(timeout=0.3)
-        {"pytestmark = mark" if scope == "module" else ""}
+    mark = pytest.mark.atexit(timeout=0.3)
+    {module}
 
-        {"@mark" if scope == "class" else ""}
-        class TestIt:
-            def test_it(self, {scope}_capexit):
-                with pytest.raises(Exception, match="still running after 0.3 s"):
-                    {scope}_capexit.run("import threading; threading.Event().wait()")
-        """,
-        "--atexit-timeout=1",
-    )
-    result.assert_outcomes(passed=1)
+    {above}
+    class TestIt:
+        def test_it(self, {scope}_capexit):
+            with pytest.raises(Exception, match="still running after 0.3 s"):
+                {scope}_capexit.run("import threading; threading.Event().wait()")
+    """
+    pytester.makepyfile(test_class=test.format(scope="class", module="", above="@mark"))
+    result = inner(test.format(scope="module", module="pytestmark = mark", above=""), "--atexit-timeout=1")
+    result.assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize(
@@ -108,20 +97,27 @@ def test_a_wrong_option_is_a_usage_error(inner: Inner, options: list[str], named
     result.stderr.fnmatch_lines([f"*{named}*{options[-1].partition('=')[2]}*"])
 
 
-@pytest.mark.parametrize("mark", ["foo=1", "3", "timeout='abc'"])
-def test_a_wrong_marker_shows_none_of_our_code(inner: Inner, mark: str) -> None:
+def test_a_wrong_marker_shows_none_of_our_code(inner: Inner) -> None:
     """It is an error of its test alone: one message, and no traceback through the plugin."""
     result = inner(
-        f"""
+        """
         import pytest
 
-        @pytest.mark.atexit({mark})
-        def test_it(capexit):
+        @pytest.mark.atexit(foo=1)
+        def test_unknown(capexit):
+            pass
+
+        @pytest.mark.atexit(3)
+        def test_nameless(capexit):
+            pass
+
+        @pytest.mark.atexit(timeout="abc")
+        def test_no_number(capexit):
             pass
 
         def test_other(capexit):
             pass
         """
     )
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=3)
     result.stdout.no_fnmatch_line("*_settings.py*")

@@ -15,42 +15,48 @@ SUITE = """
 import pytest
 from pytest_atexit import ProgramEnded
 
-class TestIt:
-    def test_it(self, {scope}capexit):
-        program = {scope}capexit.start("import atexit; atexit.register(lambda: 1 / 0)")
-        with pytest.raises(ProgramEnded):
-            program.wait_for_output("nothing of the kind")
-        {last}
+def ended(capexit):
+    program = capexit.start("import atexit; atexit.register(lambda: 1 / 0)")
+    with pytest.raises(ProgramEnded):
+        program.wait_for_output("nothing of the kind")
+    return program
 """
 
 
 def test_its_failed_handler_fails_the_test(inner: Inner) -> None:
     """A failure, not an error: it belongs to the test and not to the teardown."""
-    result = inner(SUITE.format(scope="", last=""))
+    result = inner(f"{SUITE}\ndef test_it(capexit):\n    ended(capexit)\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([HEADLINE])
 
 
 def test_the_failure_of_the_test_itself_comes_first(inner: Inner) -> None:
-    """Nothing hides why the test failed."""
-    result = inner(SUITE.format(scope="", last="assert 'mine' == ''"))
-    result.assert_outcomes(failed=1)
+    """Nothing hides why the test failed; and one that asked for the result with allow_failures has been told."""
+    result = inner(
+        f"""{SUITE}
+def test_it(capexit):
+    ended(capexit)
+    assert 'mine' == ''
+
+def test_waits(capexit):
+    ended(capexit).wait(allow_failures=True)
+
+def test_stops(capexit):
+    ended(capexit).stop(allow_failures=True)
+"""
+    )
+    result.assert_outcomes(failed=1, passed=2)
     result.stdout.fnmatch_lines(["E       AssertionError: assert 'mine' == ''"])
     result.stdout.no_fnmatch_line("HandlerFailed: *")
 
 
-@pytest.mark.parametrize("last", ["program.wait(allow_failures=True)", "program.stop(allow_failures=True)"])
-def test_what_the_test_accepted_is_accepted(inner: Inner, last: str) -> None:
-    """A test that asked for the result with allow_failures has been told."""
-    inner(SUITE.format(scope="", last=last)).assert_outcomes(passed=1)
-
-
-@pytest.mark.parametrize("scope", ["class_", "module_", "session_"])
-def test_a_wider_scope_judges_at_its_end(inner: Inner, scope: str) -> None:
+def test_a_wider_scope_judges_at_its_end(inner: Inner, pytester: pytest.Pytester) -> None:
     """No single test started it, so it is an error of the teardown; it is not swallowed."""
-    result = inner(SUITE.format(scope=scope, last=""))
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([HEADLINE])
+    test = "class Test{0}:\n    def test_it(self, {0}_capexit):\n        ended({0}_capexit)\n"
+    pytester.makepyfile(test_0=f"{SUITE}{test.format('class')}{test.format('module')}")
+    result = inner(SUITE + test.format("session"))
+    result.assert_outcomes(passed=3, errors=3)
+    result.stdout.fnmatch_lines([line for _ in range(3) for line in ("*ERROR at teardown of *", HEADLINE)])
 
 
 def test_a_program_that_had_to_be_killed_is_not_judged(inner: Inner) -> None:

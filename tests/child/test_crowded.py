@@ -47,7 +47,10 @@ def test_threads_that_fork_at_once(recorded: Recorded) -> None:
     assert {str(child.pid): child.ran for child in result.children} == {pid: [name] for pid, name in told.items()}
 
 
-@pytest.mark.parametrize("argument", ["", "'x' * 7", "'x' * 100", "'x' * 900"])
+SLOWER = [pytest.param(argument, marks=pytest.mark.slow) for argument in ("'x' * 7", "'x' * 100")]
+
+
+@pytest.mark.parametrize("argument", ["", *SLOWER, "'x' * 900"])
 def test_full_window_always_says_so(recorded: Recorded, argument: str) -> None:
     """Whatever the length of the lines that fill it, nothing is missing without an error."""
     program = f"{FORBID_OPEN}\nsys.addaudithook(forbid)\nfor _ in range(80_000): atexit.register(handler, {argument})\n"

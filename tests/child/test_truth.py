@@ -7,6 +7,8 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pytest_atexit import ExitResult, Handler
 
 Recorded = Callable[..., ExitResult]
@@ -155,6 +157,7 @@ def test_handlers_run_last_first_and_without_overlap(recorded: Recorded) -> None
     assert [handler.number for handler in result.timeline] == list(range(20, 0, -1))
 
 
+@pytest.mark.slow  # as test_window_grows_with_many_handlers, with more of them
 def test_hundred_thousand_handlers_are_recorded(recorded: Recorded) -> None:
     """A program with very many handlers loses none of them."""
     result = recorded("""

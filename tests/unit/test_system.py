@@ -199,8 +199,8 @@ print(*[getattr(pytest_atexit, name) for name in pytest_atexit.__all__])
 """
     done = pytester.runpython_c(imports)
     assert done.ret == 0, done.stderr.str()
-    monkeypatch.setenv("PYTEST_PLUGINS", "elsewhere")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    monkeypatch.setenv("PYTEST_PLUGINS", "elsewhere,pytest_atexit.plugin")
+    result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, failed=2)
     text = result.stdout.str()
     for name in _system.CAPABILITIES.keys() - {"/proc", "memfd_create", "pidfd_open"}:
