@@ -22,7 +22,7 @@ def serve(os, environ):
     line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
     room = _socket.CMSG_SPACE(12)
     try:
-        notes, collects = prepare(os, environ)
+        notes, collects = prepare_to_serve(os, environ)
         if os.fork():  # no child of the tests, which may wait for any of theirs
             os._exit(0)
         line.send(b"=%d" % os.getpid())
@@ -48,7 +48,7 @@ def serve(os, environ):
         return journal
 
 
-def prepare(os, environ):
+def prepare_to_serve(os, environ):
     """Do all that the children needn't do. Returns what `become` needs, and whether their collector is on."""
     notes = Notes(os, sys.orig_argv[-1], environ["PYTEST_ATEXIT_JOURNAL"])
     if "PYTEST_ATEXIT_PATH" in environ:
@@ -155,7 +155,7 @@ class Notes:
                 self.look(os.pread(memory, end - start, start), start, len(area) > 5 and area[5] == "[stack]")
         os.close(memory)
         if len(self.wide) < 2 or len(self.narrow) < 2:
-            raise LookupError("the interpreter's note of its script was not found")
+            raise LookupError("the interpreter's note of its script was not found where CPython has it")
 
     def look(self, content, start, is_stack):
         """Find the placeholders in an area of memory."""
