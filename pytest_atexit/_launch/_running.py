@@ -62,6 +62,7 @@ class RunningProgram:
         self._result: ExitResult | None = None
         self._judged = False
         self._closed = False
+        self.on_end: Callable[[], object] = lambda: None  # tells who wants to know at once that its result can be had
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +72,7 @@ class RunningProgram:
     ) -> Literal[False]:
         self._judged = self._judged or not self._run.ended
         self._run.kill_tree()
+        self.on_end()
         return False
 
     def __repr__(self) -> str:
@@ -311,10 +313,10 @@ class RunningProgram:
         """The result of a program that has ended."""
         __tracebackhide__ = True
         self._judged = True
-        result = self._run.result(self._run.await_descendants(self._linger))
+        result = self._result = self._run.result(self._run.await_descendants(self._linger))
+        self.on_end()
         if result is None:
             raise self._not_recorded(NOT_RECORDED if self._run.status.signal is None else TOO_EARLY, None)
-        self._result = result
         if unrecorded := self._run.replacement(result.pid):
             raise self._not_recorded(unrecorded.lines(), result)
         if any(record.lost for record in (result, *result.children)):
@@ -357,6 +359,7 @@ class RunningProgram:
         run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         run.kill_tree()
         result = self._result = run.result()
+        self.on_end()
         headline = f"the program was still running after {limit:g} s and was killed"
         more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
         raise ProgramTimeout("\n".join([headline, *lines, more]), result)
@@ -368,6 +371,7 @@ class RunningProgram:
         try:
             killed = self._run.kill_tree()
             _ = self.result  # as long as it can be read
+            self.on_end()
             return killed
         finally:
             self._run.close()
