@@ -371,3 +371,20 @@ def test_a_callback_of_a_program_without_atexit(same: Callable[..., ExitResult],
     program = "import threading\nthreading._register_atexit(print, 'called')\n"
     result = same(script(program))
     assert [(each.kind, each.name) for each in result.timeline] == [("threading", "print")]
+
+
+def test_many_finalizers_that_are_cleared_at_once_are_unregistered(recorded: Recorded) -> None:
+    """Each of them: a worker of multiprocessing begins so, in the little room that its parent left it."""
+    result = recorded("""
+        import multiprocessing.util, os
+        for _ in range(1_000):
+            multiprocessing.util.Finalize(None, print, exitpriority=1)
+        if not os.fork():
+            multiprocessing.util._finalizer_registry.clear()
+            os._exit(0)
+        os.wait()
+        multiprocessing.util._finalizer_registry.clear()
+        """)
+    for record in (result, *result.children):
+        cleared = [each.state for each in record.handlers if each.kind == "multiprocessing"]
+        assert cleared == ["unregistered"] * 1_000
