@@ -38,11 +38,11 @@ def register_at_fork(call, function, args, kwargs):
 
 def cover_threading(space):
     """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
+    function, shutdown, callbacks = space["_register_atexit"], space["_shutdown"], space["_threading_atexits"]
     stand_in_for_waits()
-    function, shutdown = space["_register_atexit"], space["_shutdown"]
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
-    space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
+    callbacks.insert(0, Method(wait_for_threads, space))
     begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
     calls = map(next, iter(Method([entry_of(0, shutdown, (), {})].__getitem__, 0), None))
     space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls, ends)).__next__)

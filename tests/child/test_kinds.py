@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_timeline_has_every_kind_in_true_order(recorded: Recorded) -> None:
     result.assert_order("callback", "begin", "worker", "handler", "finalizer", "process_finalizer", "late_finalizer")
     assert result.ran == ["handler"]
     assert [each.priority for each in result.timeline if each.kind == "multiprocessing"] == [10, -5]
+
+
+def test_modules_that_were_imported_before_the_agent_are_covered(recorded: Recorded, tmp_path: Path) -> None:
+    """A `.pth` file of the environment may import them: what the program has done at exit is recorded all the same."""
+    venv.create(tmp_path / "venv", symlinks=True, with_pip=False)
+    (packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    (packages / "early.pth").write_text("import multiprocessing.util, threading, weakref; weakref.finalize(threading, id, 0)\n")
+    result = recorded(ALL_KINDS, python=tmp_path / "venv" / "bin" / "python")
+    assert result.unrecorded > 0
+    assert [name for _, name in own(result)] == said(result)
+    assert len(said(result)) == len({*said(result)}) == 7
 
 
 def test_registered_work_is_among_the_handlers(recorded: Recorded) -> None:
