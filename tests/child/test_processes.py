@@ -259,6 +259,20 @@ def test_status_is_what_the_parent_was_told(recorded: Recorded) -> None:
     assert result.ran == ["handler"]
 
 
+def test_status_is_known_where_waitpid_was_imported_by_name(recorded: Recorded) -> None:
+    """Bound in the program's own module before its first fork, and not looked up in `os`."""
+    result = recorded("""
+        from os import _exit, fork, wait, waitpid
+        if not (child := fork()):
+            _exit(3)
+        waitpid(child, 0)
+        if not fork():
+            _exit(4)
+        wait()
+        """)
+    assert [child.status for child in result.children] == [ExitStatus(code=3), ExitStatus(code=4)]
+
+
 def test_status_of_a_worker_is_its_exitcode(recorded: Recorded) -> None:
     """Multiprocessing waits itself; a forkserver does it in the place of the program."""
     for method in "fork", "spawn", "forkserver":
