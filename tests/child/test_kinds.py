@@ -188,6 +188,34 @@ def test_what_is_raised_by_any_kind_is_a_failure(recorded: Recorded, kind: str) 
     assert "KeyError: 'missing'" in result.stderr  # as the program itself says
 
 
+def test_thread_that_raises_before_the_interpreter_waits_for_it(recorded: Recorded) -> None:
+    """If it is over by then, an exception was ignored; if not, for what handles it lasts, the thread has failed."""
+    for lasts in False, True:
+        result = recorded(
+            SAY
+            + """
+go, inside = threading.Event(), threading.Event()
+def hook(arguments):
+    inside.set()
+    if LASTS: threading.main_thread().join()  # which is over when the interpreter begins to wait for threads
+def fails():
+    go.wait()
+    raise ValueError("early")
+def callback():
+    go.set()
+    inside.wait()
+    LASTS or worker.join()
+threading.excepthook = hook
+threading._register_atexit(callback)
+worker = threading.Thread(target=fails, name="worker")
+worker.start()
+""".replace("LASTS", str(lasts))
+        )
+        told = [(each.kind, each.name, each.state) for each in result.timeline if each.name == "worker"]
+        assert told == [("thread" if lasts else "unraisable", "worker", "failed")]
+        result.assert_failed("worker", ValueError, match="early")
+
+
 def test_interrupt_while_the_interpreter_waits_is_an_ignored_exception(recorded: Recorded) -> None:
     """It ends the waiting, so the thread is unfinished, and handlers run."""
     result = recorded(
