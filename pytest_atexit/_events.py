@@ -114,9 +114,10 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Threw:
-    """The handler that was running raised: the exception first, then what it came from."""
+    """A handler raised, or without a number what was called last: the exception first, then what it came from."""
 
     time: int
+    number: int
     exceptions: tuple[Raised, ...]
 
 

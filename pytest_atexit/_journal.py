@@ -322,8 +322,8 @@ def _ended(line: str, _: Program) -> Ended:
 
 
 def _threw(line: str, program: Program) -> Threw:
-    _, time, *exceptions = line.split("\t")
-    return Threw(int(time), tuple(_raised(text, program.strings) for text in exceptions))
+    _, time, number, *exceptions = line.split("\t")
+    return Threw(int(time), int(number), tuple(_raised(text, program.strings) for text in exceptions))
 
 
 def _ignored(line: str, program: Program) -> Ignored:

@@ -118,8 +118,9 @@ class Life:
                 for number in event.numbers:
                     self._remove(self._known(number))
             case Threw() if self.running:
-                call = self.running.pop()
-                call.finished, call.exception = event.time, exception_of(event.exceptions)
+                called = [call for call in self.running if call.number == event.number] or self.running
+                called[-1].finished, called[-1].exception = event.time, exception_of(event.exceptions)
+                self.running.remove(called[-1])
             case Ignored():
                 self._ignored(event)
             case LastCall():
