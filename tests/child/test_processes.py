@@ -101,6 +101,26 @@ def test_generations_of_forks_are_recorded(recorded: Recorded) -> None:
     assert [record.ran for record in chain] == [["handler"]] * 5
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="such a fork is a fatal error there: a lock was not taken before")
+def test_fork_by_a_c_library_is_no_child(recorded: Recorded) -> None:
+    """It tells Python after the fork only, as uWSGI does: what its child does is not taken for another child's."""
+    result = recorded("""
+        import atexit, ctypes, os, sys
+        def of_the_first(): pass
+        def of_the_second(): pass
+        if not os.fork():
+            atexit.register(of_the_first)
+            sys.exit()
+        os.wait()
+        if not ctypes.PyDLL(None).fork():
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            atexit.register(of_the_second)
+            sys.exit()
+        os.wait()
+        """)
+    assert [child.ran for child in result.children] == [["of_the_first"]]
+
+
 def test_failed_fork_leaves_no_child(recorded: Recorded) -> None:
     """A fork that the system refuses is no process."""
     result = recorded("""
