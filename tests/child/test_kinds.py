@@ -76,7 +76,9 @@ def test_modules_that_were_imported_before_the_agent_are_covered(recorded: Recor
     """A `.pth` file of the environment may import them: what the program has done at exit is recorded all the same."""
     venv.create(tmp_path / "venv", symlinks=True, with_pip=False)
     (packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
-    (packages / "early.pth").write_text("import multiprocessing.util, threading, weakref; weakref.finalize(threading, id, 0)\n")
+    (packages / "early.pth").write_text(
+        "import multiprocessing.util, threading, weakref; weakref.finalize(threading, id, 0)\n"
+    )
     result = recorded(ALL_KINDS, python=tmp_path / "venv" / "bin" / "python")
     assert result.unrecorded > 0
     assert [name for _, name in own(result)] == said(result)

@@ -101,7 +101,9 @@ def test_generations_of_forks_are_recorded(recorded: Recorded) -> None:
     assert [record.ran for record in chain] == [["handler"]] * 5
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="such a fork is a fatal error there: a lock was not taken before")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="such a fork is a fatal error there: a lock was not taken before"
+)
 def test_fork_by_a_c_library_is_no_child(recorded: Recorded) -> None:
     """It tells Python after the fork only, as uWSGI does: what its child does is not taken for another child's."""
     result = recorded("""
