@@ -26,7 +26,7 @@ from pytest_atexit._events import (
     Unregistered,
 )
 from pytest_atexit._handler import HandlerException
-from pytest_atexit._journal import Program
+from pytest_atexit._lines import Program
 
 TEARDOWN = 2  # phase of an Ignored
 FUNCTION = re.compile(r"<(?:function|bound method|built-in function) (\S+)")  # 3.14 tells no object, but its repr

@@ -13,7 +13,8 @@ from outcomes import events_of
 from pytest_atexit import ExitResult
 from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._events import Ended, Forked, Lost, ProcessBegan, Registered, Started, Unknown
-from pytest_atexit._journal import FORMAT, Journal, Program
+from pytest_atexit._journal import Journal
+from pytest_atexit._lines import FORMAT, Program
 from pytest_atexit._records import lives_of
 
 Recorded = Callable[..., ExitResult]
