@@ -54,6 +54,7 @@ class Evidence:
         overran: the timeout in seconds, if it was killed after that.
         hung: what it hung in then, in words.
         is_pid1: it was the first process of a PID namespace.
+        left_open: what was skipped or cut off is of sub-interpreters that were left open, in an old version of Python.
     """
 
     status: ExitStatus | None = None
@@ -73,6 +74,7 @@ class Evidence:
     hung: str = ""
     is_foreign: bool = False
     is_pid1: bool = False
+    left_open: bool = False
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
@@ -143,6 +145,8 @@ def _ended_by(evidence: Evidence) -> str:
         return f"the process ended with {evidence.status}{during}, and not by os._exit: C code ended it"
     if evidence.called and evidence.too_late and not evidence.unfinished:
         return "they were registered while handlers were already running, which is too late"
+    if evidence.left_open and evidence.status:
+        return "their sub-interpreter was left open: up to Python 3.11 such a one may be cut off amid its handlers"
     return UNKNOWN
 
 
