@@ -85,6 +85,10 @@ class Process:
         process = cls.look(pid)
         return None if process is None or process.is_zombie else process
 
+    def runs(self, part: bytes) -> bool:
+        """Whether that is a part of its command line."""
+        return part in contents(f"/proc/{self.pid}/cmdline")
+
     def may_be_starting(self) -> bool:
         """Whether it is a Python that has just been started, and so may not have come to write anything."""
         try:

@@ -228,6 +228,15 @@ class Run:
             if alive or more:
                 wait_for_end(alive, PAUSE if more else left)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and no recorded process below it, a daemon, goes on."""
+        if not self.ended:
+            return False
+        lives = self.lives()
+        living = self.living(lives)
+        return not living.intersection(self._recorded(lives)) and not self._may_get_more(lives, living)
+
     def _may_get_more(self, lives: list[Life], living: set[Process]) -> bool:
         """Whether a process was forked or started just now and has not come to write anything."""
         known = {life.began.pid for life in lives}
