@@ -10,6 +10,7 @@ import os
 import select
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pytest_atexit import _system
 
@@ -22,6 +23,23 @@ WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 def ticks(count: int) -> float:
     """Returns nanoseconds."""
     return count * 1e9 / os.sysconf("SC_CLK_TCK")
+
+
+class Start(NamedTuple):
+    """Something was started then, or soon after, as this pid: what it starts is younger.
+
+    Attributes:
+        pid: of it.
+        started: in clock ticks since boot.
+    """
+
+    pid: int
+    started: int
+
+    @staticmethod
+    def moment() -> int:
+        """Returns the present one."""
+        return int(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // ticks(1))
 
 
 def contents(path: str) -> bytes:

@@ -17,7 +17,7 @@ from pytest_atexit._launch._fork import Forked
 from pytest_atexit._launch._moments import Moments
 from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
-from pytest_atexit._launch._process import Process, wait_for_end, written_by
+from pytest_atexit._launch._process import Process, Start, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._tree import Tree
 from pytest_atexit._records import Recorded, lives_of, records_of
@@ -73,7 +73,7 @@ class Run:
         self._journal = Journal(journal, str(agent.folder) if invocation.as_pid1 else "")
         self.moments = Moments(self._journal)
         variable = self._journal.path if attended else self.moments.variable
-        self.began = time.monotonic_ns()
+        self.began, moment = time.monotonic_ns(), Start.moment()
         try:
             self._agent_entry = agent.entry(invocation)
             child = launcher.launch(invocation, variable, self._agent_entry, stdin)
@@ -91,11 +91,9 @@ class Run:
         self.command = invocation.shell_line
         self._guardian = guardian
         guardian.watch(self.pid)
-        # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
-        first = Process.look(self.pid) or Process.look(os.getpid())
-        assert first is not None
         marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % variable.encode()
-        self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
+        since = Start(self.pid, moment)
+        self._tree = Tree(since, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None

@@ -18,7 +18,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from pytest_atexit._launch._process import Process, contents, ticks, wait_for_end
+from pytest_atexit._launch._process import Process, Start, contents, ticks, wait_for_end
 
 YOUNG = 1e9  # nanoseconds in which the kernel can't have given out all pids
 FREEZE = 1.0  # seconds in which what forks on and on is only stopped; then it is killed as it is found
@@ -33,14 +33,14 @@ class Tree:
     """The processes of one or more programs.
 
     Args:
-        since: the process that was started first of these, or one before it.
+        since: the start of the process that was started first of these, or of one before it.
         environment: byte strings that are all in the environment of what they start.
         journal: what their journals' names begin with.
         sessions: returns the sessions that they were started in, which are also the pids of their first processes.
     """
 
     def __init__(
-        self, since: Process, environment: tuple[bytes, ...], journal: str, sessions: Callable[[], set[int]]
+        self, since: Start, environment: tuple[bytes, ...], journal: str, sessions: Callable[[], set[int]]
     ) -> None:
         self._since = since
         self._until = float("inf")
@@ -194,14 +194,14 @@ def _last_pid() -> int:
     return int((contents("/proc/loadavg").split() or [b"0"])[-1])
 
 
-def _last_since(first: Process) -> int:
+def _last_since(first: Start) -> int:
     """The pid that was given out last, if all that were since a process was started are higher than its; else 0."""
     last = _last_pid()
     is_young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(first.started) < YOUNG
     return last if is_young and last >= first.pid else 0
 
 
-def _pids_since(first: Process) -> list[int]:
+def _pids_since(first: Start) -> list[int]:
     """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
     last = _last_since(first)
     if last == first.pid:
