@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_atexit import _explain
-from pytest_atexit._errors import PytestAtexitError
+from pytest_atexit._errors import PytestAtexitError, printable
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._beside import BesideRun, Signals, end_as
 from pytest_atexit._launch._invocation import Invocation, Options, invocation
 from pytest_atexit._report._facts import run_facts
 from pytest_atexit._report._files import check, write
-from pytest_atexit._report._summary import printable
 from pytest_atexit._session import Session, new_folder
 
 LINGER = 2.0  # seconds that recorded descendants may outlive the program before the timeline is printed

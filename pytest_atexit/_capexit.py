@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
-from pytest_atexit._errors import LaunchError
+from pytest_atexit._errors import LaunchError, printable
 from pytest_atexit._launch._arguments import check_timeout
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
@@ -234,13 +234,14 @@ class CapExit:
             LaunchError, NotRecorded, ProgramTimeout: as `run`.
         """
         __tracebackhide__ = True
-        _quiet.check_names(module, allow)
-        options: dict[str, object] = {"env": env, "cwd": cwd, "python": python, "python_args": python_args}
-        options["timeout"] = timeout
+        allowed = _quiet.check_names(module, allow)
+        check_timeout(timeout)
+        options = Options(env=env, cwd=cwd, python=python, python_args=python_args)
         # By a fresh interpreter, for a fork server may have imported the module already.
-        options |= {"launcher": "spawn", "allow_failures": True}
-        result = self.run(_quiet.PROGRAM.read_text(), module, **options)  # type: ignore[arg-type]
-        if wrong := _quiet.verdict(module, result, allow):
+        way, prepared = self._prepared(_quiet.PROGRAM.read_text(), [module], options, "spawn", None)
+        running = self._launched(way, prepared, options.stdin, attended=True, is_ours=True)
+        result = running.wait(timeout, allow_failures=True)
+        if wrong := _quiet.verdict(module, result, allowed):
             raise AssertionError(wrong)
 
     def free_port(self) -> int:
@@ -286,8 +287,16 @@ class CapExit:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
 
     def _launched(
-        self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool, fp: FakeProcess | None
+        self,
+        way: Launcher,
+        prepared: Invocation,
+        stdin: Stdin,
+        *,
+        attended: bool,
+        fp: FakeProcess | None = None,
+        is_ours: bool = False,
     ) -> RunningProgram:
+        """Returns a started program; no policy and no report concerns one of ours."""
         __tracebackhide__ = True
         session = self._session
         try:
@@ -297,9 +306,11 @@ class CapExit:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
             raise error.with_traceback(None)  # noqa: B904, see above
-        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=self._must_run)
+        must_run = () if is_ours else self._must_run
+        running = RunningProgram(run, timeout=self._timeout, linger=self._linger, must_run=must_run)
         self._programs.append(running)
-        self._session.on_start(running)
+        if not is_ours:
+            self._session.on_start(running)
         return running
 
     def _answers(self, fp: FakeProcess, prepared: Invocation) -> Answers:
@@ -329,7 +340,7 @@ class CapExit:
         for program in self._programs:
             if killed := program.close():
                 named = f"{'process' if len(killed) == 1 else 'processes'} {_explain.listed(map(str, killed))}"
-                lines.append(f"killed at the end of the test: {named} of {program.command}")
+                lines.append(printable(f"killed at the end of the test: {named} of {program.command}"))
         self._programs.clear()
         self._reports.clear()
         self._ports.close()
@@ -352,4 +363,4 @@ def _matrix_report(wanted: Iterable[Ending], started: Mapping[Ending, RunningPro
 
 def _unfinished(program: RunningProgram) -> str:
     output = [*_explain.output("stdout", program.stdout), *_explain.output("stderr", program.stderr)]
-    return "\n".join([repr(program), *program.timeline(), *output])
+    return printable("\n".join([repr(program), *program.timeline(), *output]))

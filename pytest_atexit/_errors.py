@@ -8,8 +8,19 @@ if TYPE_CHECKING:
     from pytest_atexit._result import ExitResult
 
 
+def printable(text: str) -> str:
+    """Returns text that any stream of UTF-8 takes: a program may put half a character into a name or a message.
+
+    Workers of pytest-xdist couldn't send it, either, and would crash.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class PytestAtexitError(Exception):
     """The root of all errors that pytest-atexit raises of its own accord."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class LaunchError(PytestAtexitError):

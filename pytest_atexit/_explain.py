@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_atexit._errors import printable
 from pytest_atexit._messages import explained_in
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def exit_duration(record: ProcessRecord) -> float | None:
 
 def failure(record: ProcessRecord, headline: str, expected: list[str], actual: list[str]) -> str:
     """Returns the message of a failed assertion."""
-    return "\n".join([headline, f"  expected: {expected}", f"  actual:   {actual}", "", *story(record)])
+    return printable("\n".join([headline, f"  expected: {expected}", f"  actual:   {actual}", "", *story(record)]))
 
 
 def known(record: ProcessRecord) -> str:
@@ -116,7 +117,8 @@ def story(record: ProcessRecord) -> list[str]:
     for child in getattr(record, "children", ()):
         if child.handlers:
             lines += ["", *timeline(child), *([f"  reason: {child.reason}"] if child.reason else [])]
-    return lines + rules([record, *getattr(record, "children", ())], getattr(record, "stderr", ""))
+    lines += rules([record, *getattr(record, "children", ())], getattr(record, "stderr", ""))
+    return [*map(printable, lines)]
 
 
 def rules(records: Iterable[ProcessRecord], stderr: str = "") -> list[str]:
@@ -161,7 +163,7 @@ def _row(handler: Handler, *, still_running: bool) -> tuple[str, str, str, str, 
     notes = [_what(handler)]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
-    return when, state or handler.state, _cut(str(handler)), took, ", ".join(notes)
+    return when, state or handler.state, _cut(printable(str(handler))), took, printable(", ".join(notes))
 
 
 def _what(handler: Handler) -> str:
@@ -191,7 +193,7 @@ def _exceptions(record: ProcessRecord) -> list[str]:
     for handler in record.timeline:
         if handler.exception:
             lines += [f"{handler.name} raised:", *handler.exception.traceback.splitlines()]
-    return lines
+    return [*map(printable, lines)]
 
 
 def output(name: str, text: str) -> list[str]:
@@ -205,11 +207,11 @@ def output(name: str, text: str) -> list[str]:
 
 def report(result: ExitResult) -> str:
     """Returns the report section of a run in a failing test."""
-    lines = [f"$ {result.command}", *story(result)]
+    lines = [printable(f"$ {result.command}"), *story(result)]
     for called in result.commands:
         by = f" by {called.handler}" if called.handler else ""
         code = "" if called.returncode is None else f"  returned {called.returncode}"
-        lines.append(f"command{by}: {_cut(shlex.join(called.command))}{code}")
+        lines.append(printable(f"command{by}: {_cut(shlex.join(called.command))}{code}"))
     if result.left_running:
         lines.append(f"left running: {', '.join(map(str, result.left_running))}")
     return "\n".join([*lines, *output("stdout", result.stdout), *output("stderr", result.stderr)])

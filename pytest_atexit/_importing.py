@@ -18,7 +18,8 @@ from collections.abc import Callable
 Site = tuple[str, int]
 installed: dict[int, Site] = {}
 started: list[tuple[object, Site]] = []
-real_signal, SIGNALS = _signal.signal, range(1, 32)
+real_signal = _signal.signal
+SIGNALS = (*range(1, 32), *range(_signal.SIGRTMIN, _signal.SIGRTMAX + 1))
 ON_THE_WAY = ("signal", "threading", "asyncio.unix_events", "concurrent.futures.thread")
 STARTS = ("start_new_thread", "start_new", "start_joinable_thread")
 LOOKS = 100  # at the kernel's threads: one that has ended may be among them for a moment
@@ -85,10 +86,11 @@ def thread_name(function: object) -> str:
 
 
 def native_threads() -> int:
-    """How many threads there are that Python doesn't know."""
+    """How many threads there are that Python doesn't know. One that runs a C function only has no frame."""
     least = sys.maxsize
     for _ in range(LOOKS):
-        least = min(least, int(status()["Threads"]) - len(sys._current_frames()))  # noqa: SLF001, there is no other way
+        known = max(len(sys._current_frames()), _thread._count() + 1)  # noqa: SLF001, there is no other way
+        least = min(least, int(status()["Threads"]) - known)
     return least
 
 

@@ -168,8 +168,7 @@ class Journal:
                     os.unlink(self._file)
 
     def programs(self) -> list[Program]:
-        """Returns the programs that were started, in no order; the forked ones are in their parents' `forks`."""
-        self.read()
+        """Returns the programs that were read of, in no order; the forked ones are in their parents' `forks`."""
         return list(self._programs.values())
 
     @collector_paused()
@@ -203,14 +202,18 @@ class Journal:
 
     def _read(self, program: Program) -> None:
         """Read the lines that are new in a program, not those of the children that it forked."""
-        while lines := self._lines(program.address):
+        is_all = False
+        while not is_all:
+            lines, is_all = self._lines(program.address)
             size = sum(map(len, lines)) + len(lines)
             self._size += size
             program.address += size
+            behind = program.address
             program.take(lines)
+            is_all = is_all and program.address == behind  # else the last line says that it goes on elsewhere
 
-    def _lines(self, address: int) -> list[str]:
-        """Returns whole lines from `address` on, if there are any; a half-written last one is left out."""
+    def _lines(self, address: int) -> tuple[list[str], bool]:
+        """Returns whole lines from `address` on, and whether there are no more: a half-written last one is left out."""
         size, whole = CHUNK, -1
         while whole < 0:
             chunk = os.pread(self.descriptor, size, address)
@@ -219,7 +222,7 @@ class Journal:
             if end or not chunk:
                 break
             size *= 2
-        return text[:whole].decode("ascii", "replace").split("\n") if whole >= 0 else []
+        return (text[:whole].decode("ascii", "replace").split("\n") if whole >= 0 else []), bool(end) or not chunk
 
 
 def _unknown(line: str, _: Program) -> Unknown:

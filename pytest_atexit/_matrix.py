@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_atexit import _explain
 from pytest_atexit._assertions import check_known
 from pytest_atexit._ending import Ending, as_ending
-from pytest_atexit._errors import LaunchError
+from pytest_atexit._errors import LaunchError, printable
 from pytest_atexit._handler import HIDDEN, Handler
 from pytest_atexit._status import signal_name
 
@@ -98,7 +98,7 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
     def _fail(self, headline: str, expected: Iterable[Ending], actual: Iterable[Ending]) -> NoReturn:
         __tracebackhide__ = True
         lines = [headline, f"  expected: {[*map(str, expected)]}", f"  actual:   {[*map(str, actual)]}", "", str(self)]
-        raise AssertionError("\n".join(lines))
+        raise AssertionError(printable("\n".join(lines)))
 
     def report(self) -> str:
         """Returns the report section of a failing test: the table, and how to run the programs by hand."""
@@ -107,7 +107,7 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
         if others:
             folders = ", ".join(f"{ending}: {self[ending].path.name}" for ending in others)
             lines += textwrap.wrap(f"and in other folders, {folders}", WIDTH, break_on_hyphens=False)
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def _listed(endings: Iterable[Ending]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_atexit import _explain
+from pytest_atexit._errors import printable
 from pytest_atexit._handler import HIDDEN
 from pytest_atexit._origin import shown_path
 
@@ -39,14 +40,16 @@ class Offender(NamedTuple):
     text: str
 
 
-def check_names(module: object, allow: object) -> None:
-    """Raise a ValueError for what is no module's name, or for names that are no list."""
+def check_names(module: object, allow: object) -> tuple[str, ...]:
+    """Returns the names that are allowed; raises an error for what is no module's name, or for no list of names."""
     if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
         msg = f"the name of a module is needed, such as 'package.module', not {module!r}"
         raise ValueError(msg)
-    if isinstance(allow, str):
-        msg = f"allow is a list of names, such as [{allow!r}]"
+    names = (*allow,) if isinstance(allow, Iterable) and not isinstance(allow, str) else (allow,)
+    if names == (allow,) or not all(isinstance(name, str) for name in names):
+        msg = f"allow is a list of names, such as [{allow if isinstance(allow, str) else 'close'!r}], not {allow!r}"
         raise TypeError(msg)
+    return names
 
 
 def verdict(module: str, result: ExitResult, allow: Iterable[str]) -> str:
@@ -60,13 +63,23 @@ def verdict(module: str, result: ExitResult, allow: Iterable[str]) -> str:
     if not left:
         return ""
     names = [*dict.fromkeys(offender.names[0] for offender in left)]
-    return "\n".join(
-        [
-            f"the import of {module} is not quiet:",
-            *(f"  {offender.text}" for offender in left),
-            f"allow={names!r} accepts that.",
-        ]
+    return printable(
+        "\n".join(
+            [
+                f"the import of {module} is not quiet:",
+                *(f"  {offender.text}" for offender in left),
+                f"allow={names!r} accepts that.",
+            ]
+        )
     )
+
+
+def _signal_name(number: int) -> str:
+    """Returns "SIGTERM"; of those for real time, only the first and the last have a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def _offenders(result: ExitResult, file: Path) -> Iterator[Offender]:
@@ -77,7 +90,7 @@ def _offenders(result: ExitResult, file: Path) -> Iterator[Offender]:
             yield Offender((handler.name, handler.qualname, handler.module), text)
     found = json.loads(file.read_text())
     for number, (disposition, path, line) in found["signals"].items():
-        name = signal.Signals(int(number)).name
+        name = _signal_name(int(number))
         place = f", installed at {shown_path(path, folders)}:{line}" if path else ""
         told = f"{name} is {disposition}" if disposition == "ignored" else f"signal handler for {name}: {disposition}"
         told = f"{name} has its default action" if disposition == "default action" else told

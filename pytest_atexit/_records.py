@@ -61,7 +61,7 @@ def _first(life: Life) -> Life:
 
 @collector_paused()
 def lives_of(journal: Journal) -> list[Life]:
-    """Returns the lives of all programs in start order; a sub-interpreter's is one of its own."""
+    """Returns the lives of all programs in start order, as of the last reading; a sub-interpreter's is its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
     return in_start_order(lives)
 

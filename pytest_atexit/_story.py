@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_atexit._errors import printable
 from pytest_atexit._handler import HIDDEN
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def story_of(record: ProcessRecord) -> str:
     for child in getattr(record, "children", ()):
         if rows := _rows(child):
             lines += [f"{child.role}:", *rows]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _rows(record: ProcessRecord) -> list[str]:

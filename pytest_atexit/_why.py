@@ -85,7 +85,7 @@ def ending_of(evidence: Evidence) -> Ending | None:
         return Ending.OS_EXIT if last.function == "_exit" else Ending.EXEC
     if evidence.became:
         return Ending.EXEC
-    if evidence.status is None or _is_cut_off(evidence) or (_skipped(evidence) and not evidence.called):
+    if evidence.status is None or _is_cut_off(evidence) or (not evidence.called and _skipped(evidence)):
         return None
     if evidence.is_pid1 and evidence.status.code == INTERRUPTED and evidence.uncaught:
         return Ending.SIGINT

@@ -1,5 +1,9 @@
 """Each of these passes. What was skipped, failed quietly or was slow is in the summary and in the reports."""
 
+import atexit
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +44,26 @@ def test_sigterm_must_run_the_handlers(capexit):
     server.wait_for_output("serving")
     with pytest.raises(HandlerSkipped, match="no signal handler was installed"):
         server.stop()
+
+
+@pytest.mark.atexit(guard="warn")  # as pytest.ini says; and where this file is run with another one
+@pytest.mark.filterwarnings("default:.*left a handler")
+def test_a_handler_is_left_in_pytest():
+    """The process would end by it, with code 0: the guard names it, and takes it out."""
+    atexit.register(os._exit, 0)
+
+
+def test_imports_are_quiet(capexit):
+    """The program does all in main(); another module starts to work when it is imported."""
+    capexit.assert_quiet_import("app")
+    with pytest.raises(AssertionError, match=r"exit handler send\(\), registered at .*telemetry\.py:11"):
+        capexit.assert_quiet_import("telemetry", allow=["sender"])
+
+
+def test_outside_of_tests(tmp_path):
+    """`python -m pytest_atexit` runs it as ever, and tells its exit on stderr, in JSON and on a page."""
+    files = tmp_path / "app.json", tmp_path / "app.html"
+    options = [f"--{file.suffix[1:]}={file}" for file in files]
+    done = subprocess.run([sys.executable, "-m", "pytest_atexit", *options, APP], capture_output=True, check=True)
+    assert b"ran  close_database('app.db', checkpoint=True)" in done.stderr
+    assert all(file.stat().st_size for file in files)

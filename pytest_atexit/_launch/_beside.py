@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -88,35 +89,43 @@ class Signals:
     What is ignored stays ignored, and the program inherits that.
     """
 
-    def __init__(self) -> None:
-        self._run: BesideRun | None = None
-        self._early: list[int] = []
-        self._before: dict[int, object] = {}
-        self._known_to_it: tuple[str, ...] = ()
+    # A thread reads their numbers, as they come, from the wakeup descriptor: the interpreter calls handlers between two
+    # steps of the main thread, so one that comes just before a wait would be passed on behind it.
 
     def __enter__(self) -> Self:
+        self._numbers, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         known = [signal.Signals[name] for name in PASSED_ON]
         wanted = [signum for signum in known if signal.getsignal(signum) is not signal.SIG_IGN]
-        self._before = {signum: signal.signal(signum, self._got) for signum in wanted}
+        self._before = {signum: signal.signal(signum, _handled_elsewhere) for signum in wanted}
+        self._thread: threading.Thread | None = None
         return self
 
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)  # type: ignore[arg-type]  # what was there before can be again
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._wakeup)  # which ends the thread
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self._numbers)
 
     def to(self, run: BesideRun) -> None:
-        """From now on this is the program."""
-        if os.getpgid(run.pid) == os.getpgrp():
-            self._known_to_it = OF_TERMINALS
-        self._run = run
-        for signum in self._early:
-            self._got(signum, None)
+        """From now on this is the program: what came before goes to it, too."""
+        known_to_it = OF_TERMINALS if os.getpgid(run.pid) == os.getpgrp() else ()
+        self._thread = threading.Thread(target=self._pass_on, args=(run, known_to_it), daemon=True)
+        self._thread.start()
 
-    def _got(self, signum: int, _: object) -> None:
-        if self._run is None:
-            self._early.append(signum)
-        elif signal.Signals(signum).name not in self._known_to_it:
-            self._run.signal(signum)
+    def _pass_on(self, run: BesideRun, known_to_it: tuple[str, ...]) -> None:
+        while numbers := os.read(self._numbers, 100):
+            for signum in numbers:
+                if signal.Signals(signum).name not in known_to_it:
+                    run.signal(signum)
+
+
+def _handled_elsewhere(_signum: int, _frame: object) -> None:
+    """A signal needs a handler to be told by the wakeup descriptor."""
 
 
 def end_as(returncode: int) -> int:
@@ -133,7 +142,8 @@ def end_as(returncode: int) -> int:
 
 
 def _lead_group() -> None:
-    """In the child."""
+    """In the child, which got what our group got until now; it is told once only."""
+    signal.set_wakeup_fd(-1)
     os.setpgid(0, 0)
 
 

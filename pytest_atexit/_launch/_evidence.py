@@ -14,7 +14,6 @@ from pytest_atexit._why import Evidence, ending_of, reason_of
 if TYPE_CHECKING:
     from pytest_atexit._events import LastCall
     from pytest_atexit._records import Recorded
-    from pytest_atexit._replay import Call
     from pytest_atexit._result import ProcessRecord
 
 # Where multiprocessing calls os._exit in what it has forked.
@@ -32,10 +31,16 @@ def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evid
         became: it was replaced by another recorded program.
     """
     last, calls = recorded.life.left_by, recorded.life.calls
-    exit_calls = [call for call in recorded.exit_calls if _kind(call) not in NO_WORK]
-    first = min((call.started for call in exit_calls if _kind(call) == "atexit"), default=None)
-    skipped = [each for each in recorded.registrations if each.state == "skipped"]
-    cut_off = any(call.state == "unfinished" for call in calls)
+    # Fields and no properties or functions, for there may be thousands of handlers, and each run waits for this.
+    exit_calls = [
+        call for call in recorded.exit_calls if (made := call.registration) is None or made.event.kind not in NO_WORK
+    ]
+    first = min(
+        (each.started for each in exit_calls if (made := each.registration) and made.event.kind == "atexit"),
+        default=None,
+    )
+    skipped = [each for each in recorded.registrations if not each.calls and not each.removed]
+    cut_off = any(call.finished is None and not call.exception for call in calls)
     return Evidence(
         handlers=[each for each in recorded.registrations if each.event.kind not in NO_WORK],
         called=exit_calls,
@@ -46,10 +51,6 @@ def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evid
         worker=_worker(recorded, last) if last else "",
         became=became,
     )
-
-
-def _kind(call: Call) -> str:
-    return call.registration.event.kind if call.registration else ""
 
 
 def _worker(recorded: Recorded, last: LastCall) -> str:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import threading
 from contextlib import ExitStack, suppress
+from functools import cache
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from pytest_atexit import _system
@@ -140,8 +141,15 @@ def counts_at_start(name: str) -> bool:
 def _limits() -> tuple[tuple[int, int], ...]:
     import resource  # noqa: PLC0415, for not every system has it
 
-    names = sorted(name for name in vars(resource) if name.startswith("RLIMIT_"))
-    return tuple(resource.getrlimit(getattr(resource, name)) for name in names)
+    return tuple(map(resource.getrlimit, _limited()))
+
+
+@cache
+def _limited() -> list[int]:
+    """Returns the numbers of what can be limited."""
+    import resource  # noqa: PLC0415, see above
+
+    return sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})
 
 
 class ForkServer:

@@ -95,7 +95,7 @@ def _one_of(errors: Mapping[Ending, BaseException], results: Mapping[Ending, Exi
             lines += ["", f"{ending}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"]
     if results:
         lines += ["", str(ExitMatrix(results))]
-    kind, text = type(first), "\n".join(lines)
+    text = "\n".join(lines)
     with contextlib.suppress(TypeError):
-        return kind(text, first.result) if isinstance(first, RunError) else kind(text)
+        return type(first)(text, first.result) if isinstance(first, RunError) else type(first)(text)
     return first

@@ -212,9 +212,14 @@ class Run:
     def await_descendants(self, seconds: float) -> set[Process]:
         """Return when no recorded descendant lives any more, at the latest after so many seconds.
 
+        The process that was started has ended.
+
         Returns:
             What lives of the program then, recorded or not.
         """
+        if self._tree.is_lone():  # it has left nobody, which is much cheaper to know than who is there
+            self.lives()
+            return set()
         deadline = time.monotonic() + seconds
         while True:
             lives = self.lives()
@@ -342,8 +347,9 @@ class Run:
         )
         commands, self.refused = self._commands()
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
+        ended = {"status": status, "ending": ending_of(evidence), "reason": reason_of(evidence)}
         return ExitResult(
-            **vars(replace(main.record, status=status, ending=ending_of(evidence), reason=reason_of(evidence))),
+            **{**vars(main.record), **ended},
             stdout_bytes=stdout,
             stderr_bytes=stderr,
             duration=(self.output.ended - self.began) * NANOSECONDS,

@@ -50,6 +50,10 @@ class Tree:
         """From now on the first processes may be reaped, and their sessions' numbers given to others."""
         self._until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) / ticks(1)
 
+    def is_lone(self) -> bool:
+        """Whether nothing at all has been started on this system since the first process was; False where unknown."""
+        return _last_since(self._since) == self._since.pid
+
     def find(
         self,
         known: Iterable[Process] = (),
@@ -170,12 +174,18 @@ def _last_pid() -> int:
     return int((contents("/proc/loadavg").split() or [b"0"])[-1])
 
 
-def _pids_since(first: Process) -> list[int]:
-    """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
+def _last_since(first: Process) -> int:
+    """The pid that was given out last, if all that were since a process was started are higher than its; else 0."""
     last = _last_pid()
     is_young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(first.started) < YOUNG
-    oldest = first.pid if is_young and last >= first.pid else 0
-    if oldest and oldest == last:
+    return last if is_young and last >= first.pid else 0
+
+
+def _pids_since(first: Process) -> list[int]:
+    """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
+    last = _last_since(first)
+    if last == first.pid:
         return [first.pid]
+    oldest = first.pid if last else 0
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return sorted((pid for pid in pids if pid >= oldest), reverse=True)

@@ -53,3 +53,4 @@ class AtexitRegistry:
     def close(self) -> None:
         """Let the functions act on what they acted on before. What is still registered is forgotten."""
         FUNCTIONS.go(self._recorder)
+        self._recorder.entries.forget()

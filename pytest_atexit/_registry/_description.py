@@ -7,7 +7,15 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from types import BuiltinFunctionType, FrameType, FunctionType, MethodType, TracebackType
+from types import (
+    BuiltinFunctionType,
+    FrameType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    TracebackType,
+)
 from typing import Any
 
 from pytest_atexit._events import Frame, Opaque, Raised
@@ -16,44 +24,67 @@ LONG = 1000  # characters of a string,
 MANY = 100  # items of a container, or frames of a traceback, and
 DEEP = 5  # levels of containers and of chained exceptions are recorded
 CACHED = type(functools.lru_cache(len))
+DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
+dict_of, module_of, mro_of, qualname_of = (
+    type.__dict__[name].__get__ for name in ("__dict__", "__module__", "__mro__", "__qualname__")
+)
+args_of, traceback_of, cause_of, context_of, is_suppressed = (
+    BaseException.__dict__[name].__get__
+    for name in ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
+)
 OWN_FOLDER = os.path.dirname(__file__) + os.sep
-CONTAINERS: tuple[type, ...] = (tuple, list, set, frozenset)
+CONTAINERS: tuple[type, ...] = (tuple, list, dict, set, frozenset)
 
 
-def described(handler: object) -> tuple[str, str, str]:
+def described(handler: Any) -> tuple[str, str, str]:  # noqa: ANN401, anything that can be called
     """Returns name, module and file of a handler, without asking the handler itself."""
-    if isinstance(handler, FunctionType):
+    kind = type(handler)
+    if kind is FunctionType:
         # PyPy's built-in functions are of this type, too, and their code is in no file.
         return handler.__qualname__, handler.__module__ or "", getattr(handler.__code__, "co_filename", "")
-    if isinstance(handler, MethodType):
+    if kind is MethodType:
         return described(handler.__func__)
-    if isinstance(handler, BuiltinFunctionType):
+    if kind is BuiltinFunctionType:
         return handler.__qualname__, handler.__module__ or "", ""
-    if isinstance(handler, type):
-        return handler.__qualname__, handler.__module__, ""
-    if type(handler) is functools.partial:
+    if any(each is type for each in mro_of(kind)):
+        return qualname_of(handler), _text(module_of(handler)), ""
+    if kind is functools.partial:
         name, module, file = described(handler.func)
         return f"partial({name})", module, file
-    if isinstance(handler, CACHED):
+    if kind is CACHED:
         return described(handler.__wrapped__)
-    return type(handler).__qualname__, type(handler).__module__, ""
+    name = _stored_in_c(handler, "__qualname__") or qualname_of(kind)
+    return name, _stored_in_c(handler, "__module__") or _text(module_of(kind)), ""
+
+
+def _stored_in_c(value: object, name: str) -> str:
+    """Returns an attribute that a C descriptor of the type yields, if it is a string."""
+    for each in mro_of(type(value)):
+        attribute = dict_of(each).get(name)
+        if type(attribute) in DESCRIPTORS:
+            return _text(attribute.__get__(value))
+    return ""
+
+
+def _text(value: object) -> str:
+    return value if type(value) is str else ""
 
 
 def type_name(kind: type) -> str:
-    """Returns "module.Type"."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """Returns "module.Type", without asking a metaclass."""
+    return f"{_text(module_of(kind))}.{qualname_of(kind)}".removeprefix(".")
 
 
 def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401, anything
     """Returns plain data as it is now, long ones cut and marked; of anything else, the name of its type."""
     kind = type(value)
-    if value is None or kind in (bool, float) or (kind is int and value.bit_length() <= 4 * LONG):
+    if value is None or kind is bool or kind is float or (kind is int and value.bit_length() <= 4 * LONG):
         return value
     if kind is str:
         return value if len(value) <= LONG else f"{value[:LONG]}… ({len(value)} characters)"
     if kind is bytes:
         return value if len(value) <= LONG else value[:LONG] + f"... ({len(value)} bytes)".encode()
-    if depth < DEEP and (kind in CONTAINERS or kind is dict):
+    if depth < DEEP and any(kind is each for each in CONTAINERS):  # `in` would ask a metaclass for `==`
         items = list(value.items() if kind is dict else value)
         more = [Opaque(f"<{len(items) - MANY} more>")] if len(items) > MANY else []
         if kind is dict:
@@ -83,21 +114,22 @@ def raised(error: BaseException, link: str = "", depth: int = 0) -> Iterator[Rai
     yield Raised(
         link=link,
         type=type_name(kind),
-        bases=tuple(map(type_name, kind.__mro__[1:-1])),
+        bases=tuple(map(type_name, mro_of(kind)[1:-1])),
         message=_message(error),
-        frames=tuple(_frames(error.__traceback__)),
+        frames=tuple(_frames(traceback_of(error))),
     )
-    if depth < DEEP and error.__cause__ is not None:
-        yield from raised(error.__cause__, "cause", depth + 1)
-    elif depth < DEEP and error.__context__ is not None and not error.__suppress_context__:
-        yield from raised(error.__context__, "context", depth + 1)
+    cause, context = cause_of(error), context_of(error)
+    if depth < DEEP and cause is not None:
+        yield from raised(cause, "cause", depth + 1)
+    elif depth < DEEP and context is not None and not is_suppressed(error):
+        yield from raised(context, "context", depth + 1)
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(plain(str(error)))
-    except Exception:  # noqa: BLE001, whatever the program's own `__str__` does
-        return ", ".join(str(plain(arg)) for arg in error.args)
+    except BaseException:  # noqa: BLE001, whatever the program's own `__str__` does
+        return ", ".join(str(plain(arg)) for arg in args_of(error))
 
 
 def _frames(step: TracebackType | None) -> list[Frame]:

@@ -72,6 +72,10 @@ class Slots:
         self._entries.clear()
         self._removed(gone)
 
+    def forget(self) -> None:
+        """Let go of all, and tell nobody."""
+        self._entries.clear()
+
     def run(self) -> None:
         """Call all, the newest first, and forget them and those that they have registered."""
         for index in range(len(self._entries) - 1, -1, -1):

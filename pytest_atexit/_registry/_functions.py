@@ -8,11 +8,13 @@ exchanged.
 
 from __future__ import annotations
 
+import _imp
 import atexit
 import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Protocol
 
@@ -79,15 +81,25 @@ class _CPython:
         self._exchanges: dict[int, _Exchange] = {}
         self._real: dict[str, Callable[..., Any]] = {}
         self._target: Target | None = None
+        self._create = _imp.create_builtin
         for function in gc.get_objects():  # of modules that were imported before, too
             if type(function) is BuiltinFunctionType and function.__module__ == "atexit" and function.__name__ in NAMES:
                 self._know(function)
 
-    def _know(self, function: Any) -> None:  # noqa: ANN401, whatever stands there
+    def _know(self, function: Any) -> _Exchange:  # noqa: ANN401, whatever stands there
         if id(function) not in self._exchanges:
             exchange = _exchange(function, self._act(function))
             self._exchanges[id(function)] = exchange
             self._real[function.__name__] = exchange.real
+        return self._exchanges[id(function)]
+
+    def _create_builtin(self, spec: ModuleSpec) -> ModuleType:
+        """Stands in for `_imp.create_builtin`: atexit may be imported anew, for somebody has emptied `sys.modules`."""
+        module = self._create(spec)
+        if spec.name == "atexit" and self._target is not None:
+            for name in NAMES:
+                self._know(getattr(module, name)).do()
+        return module
 
     def _act(self, function: Any) -> Callable[..., object]:  # noqa: ANN401, whatever stands there
         name = getattr(function, "__name__", "")
@@ -116,6 +128,7 @@ class _CPython:
         for name in NAMES if target else ():
             self._know(getattr(sys.modules.get("atexit", atexit), name))  # it may have been imported anew
         self._target = target
+        _imp.create_builtin = self._create if target is None else self._create_builtin
         for exchange in self._exchanges.values():
             exchange.undo() if target is None else exchange.do()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ ADVICE = (
     "It was taken out, for at pytest's own exit it could change the exit code, or print. Let the test take it out "
     "itself (atexit.unregister), or use atexit_registry or capexit."
 )
+WRAPPED = re.compile("_(?:xunit|unittest)_(.+?)_fixture_")
 
 
 class Guard(Recorder):
@@ -65,7 +67,9 @@ class Guard(Recorder):
             self.entries.discard(entry)
             handler = handlers[entry.number]
             test, fixture = self._owners.pop(entry.number)
-            where = f", while the fixture {fixture} was set up" if fixture else ""
+            # pytest wraps `setup_module` and the like in fixtures: "_xunit_setup_module_fixture_…".
+            function = WRAPPED.match(fixture)
+            where = f", in {function[1]}" if function else f", while the fixture {fixture} was set up" * bool(fixture)
             lines.append(
                 f"{test} left a handler in the pytest process: {handler}, registered at {handler.where}{where}"
             )

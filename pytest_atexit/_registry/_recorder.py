@@ -12,7 +12,7 @@ from typing import Any
 from pytest_atexit._events import Ended, ProcessBegan, Registered, Started, Unregistered
 from pytest_atexit._origin import origin_of
 from pytest_atexit._records import records_of
-from pytest_atexit._registry._description import caller, described, plain, raised, thread_name
+from pytest_atexit._registry._description import caller, described, plain, raised, thread_name, traceback_of
 from pytest_atexit._registry._entries import Entry, entries_of_this_version
 from pytest_atexit._registry._functions import FUNCTIONS
 from pytest_atexit._registry._unraisable import report
@@ -105,16 +105,15 @@ class Recorder:
             self._life.apply(Unregistered(time.monotonic_ns(), numbers, cleared=False))
 
     def _call(self, entry: Entry) -> None:
-        call = self._started(entry.number)
+        call, error = self._started(entry.number), None
         try:
             entry.func(*entry.args, **entry.kwargs)
-        except BaseException as error:  # noqa: BLE001, as the interpreter
-            # Its first step is the frame of this function.
-            error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
-            self._ended(call, error)
-            report(entry.func, error)
-        else:
-            self._ended(call)
+        except BaseException as caught:  # noqa: BLE001, as the interpreter
+            error, steps = caught, traceback_of(caught)
+            BaseException.with_traceback(error, steps and steps.tb_next)  # the first one is in this function
+        self._ended(call, error)
+        if error is not None:
+            report(entry.func, error)  # when it isn't being handled any more, for `sys.exc_info`
 
     def _started(self, number: int) -> Call:
         with self._lock:
@@ -123,7 +122,7 @@ class Recorder:
 
     def _ended(self, call: Call, error: BaseException | None = None) -> None:
         now = time.monotonic_ns()
-        exception = exception_of(tuple(raised(error))) if error else None
+        exception = None if error is None else exception_of(tuple(raised(error)))  # it may be false
         with self._lock:
             if exception:
                 call.finished, call.exception = now, exception

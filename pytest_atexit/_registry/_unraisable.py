@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from pytest_atexit._registry._description import traceback_of
+
 HOOK_GETS_HANDLER = sys.version_info[:2] < (3, 13)
 PREFIX = "Exception ignored in atexit callback"
 
@@ -34,12 +36,12 @@ def _words(handler: object) -> tuple[str | None, object]:
         return PREFIX, handler
     try:
         return f"{PREFIX} {handler!r}", None
-    except Exception:  # noqa: BLE001, whatever its `__repr__` does
+    except BaseException:  # noqa: BLE001, whatever its `__repr__` does
         return None, None
 
 
 def _arguments(error: BaseException, message: str | None, about: object) -> Any:  # noqa: ANN401, its type has no name
-    return _type()((type(error), error, error.__traceback__, message, about))
+    return _type()((type(error), error, traceback_of(error), message, about))
 
 
 @cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from pytest_atexit._errors import printable
 from pytest_atexit._report._facts import RunFacts
-from pytest_atexit._report._summary import Problem, cause_of, printable, problems
+from pytest_atexit._report._summary import Problem, cause_of, problems
 
 LEVELS = {"failed": "warning", "unfinished": "warning", "skipped": "notice"}  # no error: the tests decide about those
 SHOWN = 10  # of each level: GitHub shows no more of one step
@@ -42,7 +43,7 @@ def _title(problem: Problem) -> str:
 
 def _text(problem: Problem) -> str:
     error = problem.handler["exception"]
-    why = f"{error['type']}: {error['message']}" if error else f"the program ended by {cause_of(problem)}"
+    why = f"{error['type']}: {error['message']}" if error else f"{problem.handler['state']} {cause_of(problem)}"
     return f"{why} ({problem.run['test']})"
 
 

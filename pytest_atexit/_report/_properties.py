@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from pytest_atexit._errors import printable
 from pytest_atexit._report._facts import RunFacts
-from pytest_atexit._report._summary import printable, problems, totals
+from pytest_atexit._report._summary import problems, totals
 
 
 def properties(runs: Sequence[RunFacts], timelines: str) -> list[tuple[str, str]]:

@@ -6,10 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pytest_atexit._ending import Ending
+from pytest_atexit._errors import printable
 from pytest_atexit._explain import plural, times
 from pytest_atexit._report._facts import HandlerFacts, ProcessFacts, RunFacts
 
 SHOWN = 5  # entries of each part, unless all are wanted
+CALLING = (Ending.RETURN, Ending.SYS_EXIT, Ending.EXCEPTION)  # Python calls handlers then: these came too late, say
 COUNTED = ("ran", "failed", "unfinished", "skipped")
 
 
@@ -26,11 +29,6 @@ class Problem(NamedTuple):
     run: RunFacts
     process: ProcessFacts
     handler: HandlerFacts
-
-
-def printable(text: str) -> str:
-    """Returns text that any stream of UTF-8 takes: a program may put half a character into a name or a message."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def totals(runs: Iterable[RunFacts]) -> dict[str, int]:
@@ -63,18 +61,20 @@ def problems(runs: Iterable[RunFacts], state: str) -> Iterator[Problem]:
 
 
 def cause_of(problem: Problem) -> str:
-    """Returns in a few words what kept a handler from running, or from its end."""
-    if problem.process is problem.run["processes"][0]:
-        if problem.run["killed_after_grace"]:
-            return "SIGKILL after a grace"
-        if ending := problem.run["ending"]:
-            return ending
-    status = problem.process["status"] or (
-        problem.run["status"] if problem.process is problem.run["processes"][0] else None
-    )
-    if status:
-        return status["signal"] or status["text"]
-    return f"unknown, in a child ({problem.process['role']})"
+    """Returns in a few words what kept a handler from running, or from its end, such as "by SIGKILL"."""
+    run, process = problem.run, problem.process
+    is_main = process is run["processes"][0]
+    if is_main and run["killed_after_grace"]:
+        return "by SIGKILL after a grace"
+    if is_main and run["ending"]:
+        return ("though the program ended by " if run["ending"] in CALLING else "by ") + run["ending"]
+    status = run["status"] if is_main else process["status"]
+    whose = "a program" if is_main else f"a child ({process['role']})"
+    if status is None:
+        return f"in {whose} whose end isn't known"
+    if status["signal"]:
+        return f"by {status['signal']}" + ("" if is_main else f" in {whose}")
+    return f"in {whose} that ended with {status['text']}"
 
 
 def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
@@ -91,11 +91,13 @@ def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     lines += _listed(runs, "failed", everything=everything)
     lines += _listed(runs, "unfinished", everything=everything)
     lines += _skipped(runs, everything=everything)
-    slow = sorted((run for run in runs if run["exit_duration"]), key=_shutdown, reverse=True)
+    slowest: dict[str, float] = {}
+    for run in sorted(runs, key=_shutdown, reverse=True):
+        slowest.setdefault(_test(run), _shutdown(run))
+    slow = [Line(f"  {seconds:.3f} s  {test}", {}) for test, seconds in slowest.items() if seconds]
     if slow:
-        lines.append(Line("slowest shutdowns:", {"bold": True}))
-        lines += [Line(f"  {_shutdown(run):.3f} s  {_test(run)}", {}) for run in slow[:shown]]
-    return lines
+        lines += [Line("slowest shutdowns:", {"bold": True}), *slow[:shown]]
+    return [line._replace(text=printable(line.text)) for line in lines]
 
 
 def _listed(runs: Sequence[RunFacts], state: str, *, everything: bool) -> list[Line]:
@@ -118,13 +120,20 @@ def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     for cause, tests in sorted(causes.items(), key=lambda item: (-sum(map(len, item[1].values())), item[0])):
         rows = []
         for test, found in tests.items():
-            rows.append(f"  {', '.join(dict.fromkeys(each.handler['name'] for each in found))}  {test}")
+            names = [*dict.fromkeys(_named(each.handler, with_site=everything) for each in found)]
+            more = 0 if everything else len(names[SHOWN:])
+            listed = ", ".join(names[:SHOWN]) + f" and {more} more" if more else ", ".join(names)
+            rows.append(f"  {listed}  {test}")
             first = found[0]
             reason = first.run["reason"] if first.process is first.run["processes"][0] else None
             rows[-1] += f"\n    {reason}" if everything and reason else ""
         number = sum(map(len, tests.values()))
-        lines += _cut(f"skipped by {cause} ({number})", rows, everything=everything)
+        lines += _cut(f"skipped {cause} ({number})", rows, everything=everything)
     return lines
+
+
+def _named(handler: HandlerFacts, *, with_site: bool) -> str:
+    return f"{handler['name']} ({handler['where']})" if with_site and handler["where"] else handler["name"]
 
 
 def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:
@@ -136,7 +145,7 @@ def _cut(title: str, rows: Sequence[str], *, everything: bool) -> list[Line]:
 
 
 def _first_line(text: str) -> str:
-    first, *rest = printable(text).splitlines() or [""]
+    first, *rest = text.splitlines() or [""]
     return f"{first} …" if rest else first
 
 

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import logging
 import os
@@ -352,6 +353,137 @@ def test_names_are_those_of_a_program(atexit_registry):
     assert last.args[2] == [1, {"a": (None, b"b")}]
     assert str(last.kwargs["file"]).startswith("<")
     _clear()
+
+
+def test_nothing_is_asked(atexit_registry):
+    """No code of handlers, arguments or of their classes runs when they are registered or recorded."""
+
+    class Asks(type):
+        """A class of classes that don't want to be asked."""
+
+        def __getattribute__(cls, name):
+            raise SystemExit(name)
+
+        def __eq__(cls, other):
+            raise SystemExit("==")
+
+        __hash__ = type.__hash__
+
+    class Asked(metaclass=Asks):
+        """An object that doesn't want to be asked: nothing but a call is its own affair."""
+
+        def __getattribute__(self, name):
+            raise SystemExit(name)
+
+        def __bool__(self):
+            raise SystemExit("bool")
+
+        def __call__(self, *args, **kwargs): ...
+
+        __eq__ = __repr__ = __len__ = __iter__ = __bool__
+        __hash__ = None
+
+    asked = object.__new__(Asked)
+    register(asked, asked, [asked], Asked, key=asked)
+    register(Asked)
+    record = atexit_registry.run()
+    assert record.ran == ["Asked", "Asked"]
+    name = f"{__name__}.test_nothing_is_asked.<locals>."
+    first, second = record.handlers
+    assert str(first.args) == f"(<{name}Asked>, [<{name}Asked>], <{name}Asks>)"
+    assert (first.state, second.state) == ("ran", "ran")
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="PyPy has no functions in C")
+def test_names_of_functions_in_c(atexit_registry):
+    """Methods of built-in types have the names that they have in the record of a program."""
+    for handler in (str.upper, "x".__str__, dict.fromkeys, functools.partial((1).__truediv__, 1)):
+        register(handler)
+    names = ["str.upper", "str.__str__", "dict.fromkeys", "partial(int.__truediv__)"]
+    assert atexit_registry.registered == names
+
+
+class Empty(Exception):
+    """An exception that is false, as a collection of failures may be."""
+
+    def __len__(self):
+        return 0
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("error", [Empty("text"), Speechless("text"), GeneratorExit("text")])
+def test_odd_exceptions(atexit_registry, reports, error):
+    """An exception that is false, one whose text leaves, and one that is no Exception are recorded like any other."""
+
+    def fail():
+        raise error
+
+    register(fail)
+    atexit_registry.run().assert_failed("fail", type(error), match="text")
+    assert [report.exc_value for report in reports] == [error]
+
+
+def test_the_hook_is_called_when_nothing_is_handled(atexit_registry, monkeypatch):
+    """As at an exit, `sys.exc_info` knows nothing of what the handler raised, and a handler's `repr` may leave."""
+
+    class Fails:
+        def __call__(self):
+            raise OSError("disk full")
+
+        def __repr__(self):
+            sys.exit(3)
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: told.append((report.exc_type, sys.exc_info())))
+    register(Fails())
+    atexit_registry.run()
+    assert told == [(OSError, (None, None, None))]
+
+
+def test_nothing_is_kept(registry):
+    """Handlers and arguments die after the test, called or not, and so does what they raised, if a registry is kept."""
+
+    class Closer:
+        def close(self, other): ...
+        def fail(self, other):
+            raise OSError(other)
+
+    def use():
+        closers = [Closer() for _ in range(6)]
+        register(closers[0].close, closers[1])
+        register(closers[2].fail, closers[3])
+        opened.run()
+        register(closers[4].close, closers[5])
+        return [weakref.ref(closer) for closer in closers]
+
+    opened = registry()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda _: None)
+        references = use()
+    opened.close()
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 6
+    assert opened.registered == ["Closer.close", "Closer.fail", "Closer.close"]
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="PyPy's other module has a list of its own")
+def test_a_module_imported_anew_within_a_test(registry, called, monkeypatch):
+    """It acts on the registry at once, and on the interpreter's own again after the test."""
+    before, opened = _ncallbacks(), registry()
+    monkeypatch.delitem(sys.modules, "atexit")
+    second = importlib.import_module("atexit")
+    assert second is not atexit
+    second.register(called.append, 1)
+    register(called.append, 2)
+    assert opened.run().ran == ["list.append", "list.append"]
+    assert called == [2, 1]
+    opened.close()
+    assert second._ncallbacks() == before
+    assert second.register.__self__ is second
 
 
 def test_what_the_standard_library_registers_for_itself_stays_out(called):

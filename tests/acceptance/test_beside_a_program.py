@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ def close(): print("closed", flush=True)
 atexit.register(close)
 caught = []
 awake, wake = os.pipe()
-signal.signal(signal.SIGINT, lambda *_: (caught.append("SIGINT"), os.write(wake, b".")))
-signal.signal(signal.SIGTERM, lambda *_: (caught.append("SIGTERM"), os.write(wake, b".")))
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)  # a signal just before the read ends it too
+signal.signal(signal.SIGINT, lambda *_: caught.append("SIGINT"))
+signal.signal(signal.SIGTERM, lambda *_: caught.append("SIGTERM"))
 match sys.argv[1:]:
     case ["reads", *rest]:
         print(sys.argv[0], rest, sys.stdin.read(), os.isatty(0))
@@ -41,14 +44,16 @@ match sys.argv[1:]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the program, which is the working folder."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the program, which is the working folder. Signals act as in a shell's foreground."""
     (tmp_path / "app.py").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "t").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
     monkeypatch.setenv("PYTHONPATH", ROOT)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
+    yield tmp_path
+    signal.signal(signal.SIGINT, before)
 
 
 def test_streams_arguments_and_exit_code_are_its_own(folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_github_gets_the_lines_that_registered(inner: Inner, monkeypatch: pytest
     lines = SUITE.strip().splitlines()
     close, flush = (1 + lines.index(f"    atexit.register({name})") for name in ("close", "flush"))
     failed = f"OSError: disk: 100 %25 full ({file}::test_fails_quietly)"
-    skipped = f"the program ended by SIGKILL ({file}::test_killed)"
+    skipped = f"skipped by SIGKILL ({file}::test_killed)"
     assert [line for line in result.outlines if "::warning" in line or "::notice" in line] == [
         f"::warning file={file},line={flush},title=exit handler flush failed::{failed}",
         f"::notice file={file},line={close},title=exit handler close skipped::{skipped}",

@@ -23,6 +23,9 @@ def server():
 def careless():
     register(shout, "of careless")
 
+def setup_module():
+    register(shout, "of setup_module")
+
 @pytest.fixture
 def tidy():
     register(len, "x")
@@ -76,14 +79,20 @@ def test_error_names_them(inner):
     file = "test_error_names_them.py"
     source = [line.strip() for line in LEAVES.splitlines()]
     left = [
-        ("shout('of a test')", 'register(shout, "of a test")', ""),
-        ("_exit(0)", "register(os._exit, 0)", ""),
-        ("shout('of careless')", 'register(shout, "of careless")', ", while the fixture careless was set up"),
+        ("test_leaves", "shout('of a test')", 'register(shout, "of a test")', ""),
+        ("test_leaves", "_exit(0)", "register(os._exit, 0)", ""),
+        ("test_tidy", "shout('of setup_module')", 'register(shout, "of setup_module")', ", in setup_module"),
+        (
+            "test_leaves",
+            "shout('of careless')",
+            'register(shout, "of careless")',
+            ", while the fixture careless was set up",
+        ),
     ]
     assert [line for line in result.outlines if line.startswith(file) and "left a handler" in line] == [
-        f"{file}::test_leaves left a handler in the pytest process: {handler}, "
+        f"{file}::{test} left a handler in the pytest process: {handler}, "
         f"registered at {file}:{source.index(line)}{more}"
-        for handler, line, more in left
+        for test, handler, line, more in left
     ]
     assert result.errlines == ["of a library", "of one that may", "of the file"]
 
@@ -124,7 +133,7 @@ def test_off_touches_nothing(inner):
 
 
 def test_a_marker_asks_for_it(inner):
-    """Without any option, and only for its test."""
+    """Without any option, and only for its test; of one that is expected to fail, a warning, for errors don't count."""
     result = inner(
         """
         import pytest
@@ -133,11 +142,16 @@ def test_a_marker_asks_for_it(inner):
         @pytest.mark.atexit(guard="error")
         def test_guarded(): register(len, "x")
 
+        @pytest.mark.xfail
+        @pytest.mark.atexit(guard="error")
+        def test_expected(): register(len, "z"); assert 0
+
         def test_other(): register(len, "y")
         """
     )
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=2, errors=1, xfailed=1, warnings=1)
     result.stdout.fnmatch_lines(["*test_guarded left a handler in the pytest process: len('x'), registered at *:5"])
+    result.stdout.fnmatch_lines(["*PytestWarning: *test_expected left a handler *: len('z'), registered at *:9"])
 
 
 @pytest.mark.parametrize(

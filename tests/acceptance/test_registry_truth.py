@@ -86,7 +86,7 @@ def check(kinds, program, interpreter, module):
     assert record.skipped == [] or any(kind.endswith("registers") for kind in kinds)
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(programs)
 def test_random_programs(interpreter, module, program):
     """Return values, calls with their arguments, comparisons, counts and reports are the same, in the same order."""

@@ -118,8 +118,8 @@ def test_states_are_told_apart_without_colour(browser: Browser, page: Path) -> N
     read_run(browser, page)
     count = "Object.fromEntries({}.map(each => [each, document.querySelectorAll(`g.bar.${{each}}[data-tip]`).length]))"
     assert browser.see(count.format([*STATES])) == {"ran": 25, "failed": 2, "unfinished": 1, "skipped": 12}
-    look = """STATES.map(state => (style => (style.fill.startsWith("url") ? "hatched" : style.fill === "none"
-        ? "empty" : "full") + style.strokeDasharray)(getComputedStyle(document.querySelector(`g.bar.${state}[data-tip] rect`))))"""
+    look = """STATES.map(state => document.querySelector(`g.bar.${state}[data-tip] rect`)).map(getComputedStyle)
+        .map(style => (style.fill.startsWith("rgb") ? "full" : style.fill) + style.strokeDasharray)"""
     assert len({*browser.see(look.replace("STATES", str([*STATES])))}) == 4
     signs = "STATES.map(state => document.querySelector(`g.bar.${state}[data-tip] text`).textContent)"
     assert len({*browser.see(signs.replace("STATES", str([*STATES])))}) == 4

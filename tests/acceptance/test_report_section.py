@@ -189,6 +189,63 @@ def test_xdist_transports_the_section(inner: Inner, sections: Sections) -> None:
     assert "ran  len('x')" in section
 
 
+HALVES = """
+        import pytest
+
+        PROGRAM = '''
+        import atexit
+        def close(path): raise OSError("half \\\\udc80")
+        close.__qualname__ = "cl\\\\udc80se"
+        atexit.register(close, "\\\\ud83d")
+        '''
+        SLEEPS = "import time; time.sleep(60)"
+
+        def test_section(capexit):
+            assert capexit.run(PROGRAM, allow_failures=True).ran == []
+
+        def test_failed(capexit):
+            capexit.run(PROGRAM)
+
+        def test_assertion(capexit):
+            result = capexit.run(PROGRAM, allow_failures=True)
+            result.assert_not_ran(*result.registered)
+
+        def test_unknown(capexit):
+            capexit.run(PROGRAM, allow_failures=True).assert_ran("other")
+
+        def test_unattended(capexit):
+            program = capexit.start(PROGRAM)
+            program.wait_for(lambda: " ended: " in repr(program))
+
+        @pytest.mark.atexit(must_run=["SIGKILL"])
+        def test_skipped(capexit):
+            capexit.run(PROGRAM, ending="SIGKILL")
+
+        def test_timeout(capexit):
+            capexit.run(SLEEPS, "\\udc80", timeout=0.1)
+
+        def test_launch(capexit):
+            capexit.run(["no-such-command-\\udc80"])
+
+        def test_story(capexit):
+            capexit.run(PROGRAM, allow_failures=True).story().encode("utf-8")
+
+        def test_killed(capexit):
+            capexit.start(SLEEPS, "\\udc80")
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n2"]], ids=["one process", "two workers"])
+def test_half_characters_are_shown_escaped(inner: Inner, sections: Sections, options: list[str]) -> None:
+    """In names, arguments, messages and command lines: no terminal takes them, and no worker could send them."""
+    result = inner(HALVES, "-rP", *options)
+    result.assert_outcomes(passed=2, failed=8)
+    text = result.stdout.str()
+    assert "HandlerFailed: a handler raised, which Python itself ignores (exit code 0): cl\\udc80se (OSE" in text
+    assert any("    cl\\udc80se raised:\n" in section for section in sections(result))
+    assert any(line.endswith("program.py '\\udc80'") for line in result.outlines if line.startswith("killed at"))
+
+
 def test_what_was_killed_is_named_for_a_passing_test(inner: Inner, sections: Sections, steady: Steady) -> None:
     """Where pytest shows the output of passing tests, each process that had to be killed is named there."""
     result = inner(

@@ -54,7 +54,7 @@ EXPECTED = """
 failed:
   flush: OSError: disk full  test_it.py::test_fails_quietly
 unfinished:
-  _exit (os._exit)  test_it.py::test_left_alone
+  _exit (by os._exit)  test_it.py::test_left_alone
 skipped by SIGKILL (4):
   close  test_it.py::test_killed
   close  test_it.py::test_server_is_up
@@ -110,8 +110,56 @@ def test_more_and_less_of_it(inner: Inner) -> None:
     assert sum("test_it[" in line for line in plain) == 5
     much = summary(inner(suite, "-v"))
     assert sum("test_it[" in line for line in much) == 7
+    assert sum("  print (program.py:1)  " in line for line in much) == 7
     assert much.count("    SIGKILL ended it at once: no program can handle that") == 7
     assert summary(inner(suite, "-q")) == []
+
+
+def test_causes_say_no_more_than_is_known(inner: Inner) -> None:
+    """How a child ended, as its parent was told; and where Python calls handlers, the ending itself is no cause."""
+    result = inner(
+        """
+        PROGRAM = '''
+        import atexit, os, signal, sys
+        def close(): pass
+        atexit.register(close)
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            exec(sys.argv[1])
+        os.close(writer)
+        os.wait() if "wait" in sys.argv else os.read(reader, 1)  # until the child has ended
+        '''
+        def test_it(capexit):
+            capexit.run(PROGRAM, "os._exit(0)", "wait")
+            capexit.run(PROGRAM, "os.kill(os.getpid(), signal.SIGTERM)", "wait")
+            capexit.run(PROGRAM, "os._exit(0)")
+            capexit.run(PROGRAM, "atexit.register(os._exit, 3); sys.exit()", "wait")
+
+        def test_late(capexit):
+            capexit.run('''
+            import atexit
+            def late():
+                for name in "abcdefg":
+                    def handler(): pass
+                    handler.__qualname__ = name
+                    atexit.register(handler)
+            atexit.register(late)
+            ''')
+        """
+    )
+    result.assert_outcomes(passed=2)
+    titles = [line for line in summary(result) if not line.startswith("  ")]
+    assert titles[0] == "5 runs: 6 handlers ran, 1 unfinished, 11 skipped"
+    assert sorted(titles[2:-1]) == [
+        "skipped by SIGTERM in a child (fork) (1):",
+        "skipped in a child (fork) that ended with exit code 0 (1):",
+        "skipped in a child (fork) that ended with exit code 3 (1):",
+        "skipped in a child (fork) whose end isn't known (1):",
+        "skipped though the program ended by return (7):",
+    ]
+    result.stdout.fnmatch_lines(["  a, b, c, d, e and 2 more  *::test_late"])
+    assert sum(" s  " in line for line in summary(result)) == 2  # the slowest shutdown of each test
+    result.stdout.fnmatch_lines(["  _exit (in a child (fork) that ended with exit code 3)  *::test_it"])
 
 
 def test_a_session_without_programs_has_none(inner: Inner) -> None:
@@ -122,7 +170,7 @@ def test_a_session_without_programs_has_none(inner: Inner) -> None:
         def test_it():
             assert not [name for name in sys.modules if name.startswith("pytest_atexit._report")]
         def test_idle(capexit):
-            pass
+            capexit.assert_quiet_import("weakref")  # a check of ours, and no program of the test
         """
     )
     result.assert_outcomes(passed=2)

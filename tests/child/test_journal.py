@@ -180,6 +180,7 @@ def read(journal: Journal) -> Callable[..., Program]:
 
     def read(*lines: bytes) -> Program:
         os.pwrite(journal.descriptor, b"".join(lines), PID << 40)
+        journal.read()
         (program,) = journal.programs()
         return program
 
@@ -188,6 +189,7 @@ def read(journal: Journal) -> Callable[..., Program]:
 
 def test_empty_journal_has_no_programs(journal: Journal) -> None:
     """Where nothing was written there is nothing."""
+    assert journal.read() == 0
     assert journal.programs() == []
 
 
@@ -337,6 +339,7 @@ def test_many_generations_of_forks_are_read(journal: Journal) -> None:
         began = CHILD.replace(b"%d" % FORK, b"%d" % (PID + number)) if number else BEGAN + STRINGS + REGISTERED
         forks = b"F\t%d\t%d\t1\n" % (2000 + number, address + 1000)
         os.pwrite(journal.descriptor, began + (forks if number < generations - 1 else b"S%x\t0\t1\n" % 9000), address)
+    journal.read()
     lives = lives_of(journal)
     assert [life.began.pid - PID for life in lives] == list(range(generations))
     (call,) = lives[-1].calls
@@ -354,6 +357,7 @@ def test_programs_of_one_process_and_of_others_are_found(journal: Journal) -> No
     """Each pid, and each program that it was, has a place of its own."""
     for address in (PID << 40), (PID << 40) + (1 << 32), 1 << 40, (1 << 22) - 1 << 40:
         os.pwrite(journal.descriptor, BEGAN, address)
+    journal.read()
     assert len(journal.programs()) == 4
 
 
