@@ -73,10 +73,15 @@ def did_not_end(handler: Handler) -> str:
     return f"the {noun} {handler} did not return; it was registered at {handler.where}"
 
 
+def registered(handler: Handler) -> str:
+    """Returns "the handler close, registered at app.py:12"."""
+    return f"the {KINDS.get(handler.kind, handler.kind)} {handler.name}, registered at {handler.where}"
+
+
 def whose(handler: Handler) -> str:
     """Returns "the handler close, registered at app.py:12: "."""
     if handler.kind in KINDS:
-        return f"the {KINDS[handler.kind]} {handler.name}, registered at {handler.where}: "
+        return f"{registered(handler)}: "
     return f"{'thread ' if handler.kind == 'thread' else ''}{handler.name}: "
 
 

@@ -13,6 +13,7 @@ import _signal  # type: ignore[import-not-found]  # it has no stubs
 import _thread
 import importlib
 import sys
+import time
 from collections.abc import Callable
 
 Site = tuple[str, int]
@@ -22,7 +23,9 @@ real_signal = _signal.signal
 SIGNALS = (*range(1, 32), *range(_signal.SIGRTMIN, _signal.SIGRTMAX + 1))
 ON_THE_WAY = ("signal", "threading", "asyncio.unix_events", "concurrent.futures.thread")
 STARTS = ("start_new_thread", "start_new", "start_joinable_thread")
-LOOKS = 100  # at the kernel's threads: one that has ended may be among them for a moment
+# At the kernel's threads: one that has ended for Python is among them until it gets the processor once more, and of
+# that nobody is told. Seconds between two looks leave it to others.
+LOOKS, BETWEEN = 500, 0.001
 
 
 def site() -> Site:
@@ -91,6 +94,9 @@ def native_threads() -> int:
     for _ in range(LOOKS):
         known = max(len(sys._current_frames()), _thread._count() + 1)  # noqa: SLF001, there is no other way
         least = min(least, int(status()["Threads"]) - known)
+        if least <= 0:
+            break
+        time.sleep(BETWEEN)
     return least
 
 

@@ -17,7 +17,7 @@ from pytest_atexit._status import signal_name
 if TYPE_CHECKING:
     from pytest_atexit._result import ExitResult, ProcessRecord
 
-WIDTH = 100  # columns of a table; the endings that don't fit in go on below
+WIDTH = 76  # columns of a table, 80 with what pytest puts before it; the endings that don't fit in go on below
 NAME_WIDTH = 36  # of the longest name of a handler
 GAP = "  "
 ABSENT = "absent"  # registered under other endings only

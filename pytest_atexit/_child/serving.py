@@ -6,10 +6,11 @@ with no frame of ours above it. docs/launchers.md has the whole of it.
 
 from _codecs import utf_8_encode, utf_32_le_encode
 
-from sitecustomize import extension, function_of, loads, modules, sys
+from sitecustomize import extension, function_of, loads, modules, namespace, sys
 from values import built_in
 
 LARGEST = 1 << 18  # of a request, in bytes
+STREAMS = 3
 
 
 def serve(os, environ):
@@ -21,16 +22,7 @@ def serve(os, environ):
     line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
     room = _socket.CMSG_SPACE(12)
     try:
-        notes = Notes(os, sys.orig_argv[-1], environ["PYTEST_ATEXIT_JOURNAL"])
-        if "PYTEST_ATEXIT_PATH" in environ:
-            from starting import first_process
-
-            first_process(environ)
-        preload(os, [*filter(None, environ.pop("PYTEST_ATEXIT_PRELOAD", "").split(","))])
-        collector = built_in("gc")
-        collector.collect()
-        collector.disable()
-        collector.freeze()  # else each child's collections, the last one too, would go through all of this
+        notes, collects = prepare_to_serve(os, environ)
         if os.fork():  # no child of the tests, which may wait for any of theirs
             os._exit(0)
         line.send(b"=%d" % os.getpid())
@@ -41,24 +33,55 @@ def serve(os, environ):
         data, rights, _, _ = line.recvmsg(LARGEST, room)
         if not data:  # the tests are over
             os._exit(0)
-        request = loads(data)
-        if type(request) is int:
-            line.send(b"=%d" % ended(os, request))
+        if answered(os, line, data, rights):
             continue
-        streams = [*memoryview(rights[0][2]).cast("i")]
-        if os.fork():
-            for stream in streams:
-                os.close(stream)
-            continue
+        streams, request = [*memoryview(rights[0][2]).cast("i")], loads(data)
         try:
             journal = become(os, environ, notes, streams, request)
-            collector.enable()
+            if collects:
+                built_in("gc").enable()
             line.send(b"=%d" % os.getpid())
         except BaseException as error:
             line.send(failure(error))
             os._exit(1)
         line.close()
         return journal
+
+
+def prepare_to_serve(os, environ):
+    """Do all that the children needn't do. Returns what `become` needs, and whether their collector is on."""
+    notes = Notes(os, sys.orig_argv[-1], environ["PYTEST_ATEXIT_JOURNAL"])
+    if "PYTEST_ATEXIT_PATH" in environ:
+        from starting import first_process
+
+        first_process(environ)
+    preload(os, [*filter(None, environ.pop("PYTEST_ATEXIT_PRELOAD", "").split(","))])
+    collector = built_in("gc")
+    callbacks, collector.callbacks[:] = collector.callbacks[:], []  # it is no collection of the program's
+    collector.collect()
+    collector.callbacks[:] = callbacks
+    collects = collector.isenabled()
+    collector.disable()
+    collector.freeze()  # else each child's collections, the last one too, would go through all of this
+    return notes, collects
+
+
+def answered(os, line, data, rights):
+    """Do what is asked for in the server. Returns False in a child that is forked for it."""
+    streams = [*memoryview(rights[0][2]).cast("i")] if rights else []
+    try:
+        request = loads(data)
+        if type(request) is int:
+            line.send(b"=%d" % ended(os, request))
+        elif len(streams) != STREAMS:
+            raise OSError("too many files are open in the fork server")
+        elif not os.fork():
+            return False
+    except Exception as error:  # the system refuses, and may allow the next one
+        line.send(failure(error))
+    for stream in streams:
+        os.close(stream)
+    return True
 
 
 def failure(error):
@@ -87,13 +110,13 @@ def become(os, environ, notes, streams, request):
         os.close(stream)
     os.umask(umask)
     os.chdir(cwd)
-    notes.write(argv, changes["PYTEST_ATEXIT_JOURNAL"])
-    sys.orig_argv[-1:], sys.argv[:] = argv, argv
-    for name, value in changes.items():
+    for name, value in changes:
         if value is None:
-            environ.pop(name, None)
+            del environ[name]
         else:
             environ[name] = value
+    notes.write(argv, environ["PYTEST_ATEXIT_JOURNAL"])
+    sys.orig_argv[-1:], sys.argv[:] = argv, argv
     if has_input:
         renew_stdin()
     # One that isn't frozen: else the program's functions and their globals, a cycle, would never be collected.
@@ -132,7 +155,7 @@ class Notes:
                 self.look(os.pread(memory, end - start, start), start, len(area) > 5 and area[5] == "[stack]")
         os.close(memory)
         if len(self.wide) < 2 or len(self.narrow) < 2:
-            raise LookupError("the interpreter's note of its script was not found")
+            raise LookupError("the interpreter's note of its script was not found where CPython has it")
 
     def look(self, content, start, is_stack):
         """Find the placeholders in an area of memory."""
@@ -173,7 +196,8 @@ def preload(os, names):
         for what, value in after.items():
             if value != before[what]:
                 raise RuntimeError(
-                    f"{name} can't be preloaded: its import changes the {what}, which forked programs would miss"
+                    f"{name} can't be preloaded: its import changes the {what}, which would be otherwise in forked "
+                    "programs than in started ones"
                 )
 
 
@@ -183,7 +207,14 @@ def state(os):
         status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         children = file.read()
+    with open("/proc/self/maps") as file:
+        shared = [line for line in file if line.split(" ", 2)[1][3] == "s"]
+    timers = modules["_signal"].getitimer
     return {
+        "timers": [timers(number)[0] > 0 for number in range(3)],
+        "shared memory": shared,
+        "audit hooks": namespace["audited"],
+        "trace and profile functions": (sys.gettrace(), sys.getprofile()),
         "number of threads": status["Threads"],
         "signal handlers": (status["SigCgt"], status["SigIgn"], status["SigBlk"]),
         "child processes": children,

@@ -376,6 +376,10 @@ def cover_functions(os, interpreter=0):
         from registering import cover
 
         cover(modules["atexit"])
+    if unrecorded or "threading" in modules:  # a `.pth` file of the environment has imported what works at exit, too
+        from starting import cover_early
+
+        cover_early()
 
 
 if path:

@@ -14,13 +14,16 @@ import signal
 import socket
 import subprocess
 import threading
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import cache
-from typing import IO, TYPE_CHECKING, NamedTuple
+from itertools import takewhile
+from typing import IO, TYPE_CHECKING
 
 from pytest_atexit import _system
+from pytest_atexit._launch._kind import Kind, kind_of
 from pytest_atexit._launch._popen import Child
-from pytest_atexit._launch._process import SignalMasks
+from pytest_atexit._launch._process import SignalMasks, contents, umask
 from pytest_atexit._launch._spawn import as_from_a_shell, environment, source_of_input
 
 if TYPE_CHECKING:
@@ -31,27 +34,22 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0  # seconds for the server to start, or to answer
 MOST = 8  # servers
+STOP_PATIENCE = 1.0  # seconds for a server to be stopped
+STOPPED = (b"T", b"t", b"Z", b"X", b"")  # states of a process that forks no more
 LONGEST = 500  # characters of a program's path
 LARGEST = 1 << 17  # bytes of a request
+STARTS_LOUDLY = "the interpreter writes something when it starts, which forked programs would miss"
 PORTABLE = 2  # of marshal's versions: what all interpreters read
-# Names that count when an interpreter starts, before it comes to the program: a server has its own.
-AT_START = ("PYTHON", "LC_", "LD_", "MALLOC_", "COVERAGE_", "GLIBC_", "OPENSSL_")
-AT_START_TOO = ("LANG", "LANGUAGE", "TZ", "HOME", "VIRTUAL_ENV")
 
 
 class Unusable(Exception):
     """The server can't be used for a program; says why."""
 
 
-class Kind(NamedTuple):
-    """What all programs of a server have in common."""
+class NoAnswer(str):
+    """Why the server has not answered; an answer may still come."""
 
-    command: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...]
-    limits: tuple[tuple[int, int], ...]
-    process: tuple[int, ...]
-    preload: tuple[str, ...]
-    paths: tuple[str, ...]
+    __slots__ = ()
 
 
 class ForkServers:
@@ -80,18 +78,11 @@ class ForkServers:
             raise Unusable("SIGCHLD is ignored, so the server would not be told how a program ends")
         if os.getpid() != self._owner:
             raise Unusable("the server belongs to another process, of which this one was forked")
-        kind = Kind(
-            invocation.argv[:own],
-            tuple(sorted((name, value) for name, value in env.items() if counts_at_start(name))),
-            _limits(),
-            (masks.ignored, os.getuid(), os.geteuid()),
-            preload,
-            invocation.import_paths if preload else (),
-        )
+        kind = kind_of(invocation, env, masks.ignored, preload)
         server = self._server(kind, env)
         try:
             return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
-        except Unusable:
+        except BaseException:
             with self._lock:
                 if server.has_died and self._servers.pop(kind, None) is server:  # the next program gets a new one
                     server.close()
@@ -133,34 +124,21 @@ class ForkServers:
         self._servers.clear()
 
 
-def counts_at_start(name: str) -> bool:
-    """Whether an interpreter may look at this variable before it comes to the program."""
-    return name.startswith(AT_START) or name in AT_START_TOO
-
-
-def _limits() -> tuple[tuple[int, int], ...]:
-    import resource  # noqa: PLC0415, for not every system has it
-
-    return tuple(map(resource.getrlimit, _limited()))
-
-
-@cache
-def _limited() -> list[int]:
-    """Returns the numbers of what can be limited."""
-    import resource  # noqa: PLC0415, see above
-
-    return sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})
+def _state(pid: int) -> bytes:
+    """Returns the kernel's letter for the state of a process; nothing if it is gone."""
+    return contents(f"/proc/{pid}/stat").rpartition(b")")[2].strip()[:1]
 
 
 class ForkServer:
     """A prepared interpreter.
 
     Attributes:
-        children: how many programs it has forked that are not reaped yet.
+        children: pids of the programs that it has forked and that are not reaped yet.
     """
 
     def __init__(self, kind: Kind, env: dict[str, str], guardian: Guardian) -> None:
-        self.children = 0
+        self.children: set[int] = set()
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._guardian = guardian
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -184,7 +162,7 @@ class ForkServer:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     env={**self._env, **extra},
-                    cwd="/",
+                    cwd=kind.folder,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                     preexec_fn=reset,
@@ -208,7 +186,8 @@ class ForkServer:
         os.set_blocking(self._output.fileno(), False)
         if said := (self._output.read() or b"").decode("utf-8", "backslashreplace").strip():
             self.close()
-            raise Unusable(f"what is preloaded writes something when it is imported:\n{said}")
+            what = "what is preloaded writes something when it is imported" if kind.preload else STARTS_LOUDLY
+            raise Unusable(f"{what}:\n{said}")
 
     def fork(self, argv: tuple[str, ...], cwd: str, env: dict[str, str], stdin: Stdin) -> Forked:
         """Fork a program.
@@ -218,12 +197,7 @@ class ForkServer:
         """
         if self.has_died:
             raise Unusable("the fork server has died")
-        changes: dict[str, str | None] = {
-            name: env.get(name) for name in {**self._env, **env} if self._env.get(name) != env.get(name)
-        }
-        umask = os.umask(0o077)
-        os.umask(umask)
-        request = marshal.dumps((argv, cwd, umask, changes, stdin is not None), PORTABLE)
+        request = marshal.dumps((argv, cwd, umask(), self._changes(env), stdin is not None), PORTABLE)
         if len(request) > LARGEST:
             raise Unusable("its command line and environment are too long")
         with ExitStack() as ours, ExitStack() as theirs, source_of_input(stdin) as source:
@@ -238,18 +212,18 @@ class ForkServer:
                 theirs.callback(os.close, writer)
                 streams.append(ours.enter_context(open(reader, "rb", 0)))
                 passed.append(writer)
-            with self._lock:
-                try:
-                    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))]
-                    self._line.sendmsg([request], rights)
-                except OSError as error:
-                    raise Unusable(f"the fork server has died: {error}") from error
-                answer = self._answer()
+            answer = self._exchange(request, passed)
             if not isinstance(answer, int):
                 raise Unusable(str(answer))
             ours.pop_all()
-        self.children += 1
         return Forked(self, answer, *streams)
+
+    def _changes(self, env: dict[str, str]) -> list[tuple[str, str | None]]:
+        """Returns what makes the server's environment that of a program, in its order; None removes a name."""
+        before = [name for name in self._env if name in env]
+        kept = {name for name, _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, env, strict=False))}
+        removed: list[tuple[str, str | None]] = [(name, None) for name in self._env if name not in kept]
+        return removed + [item for item in env.items() if item[0] not in kept or self._env[item[0]] != item[1]]
 
     @property
     def has_died(self) -> bool:
@@ -264,33 +238,69 @@ class ForkServer:
         Raises:
             ChildProcessError: that is not known.
         """
-        with self._lock:
-            try:
-                self._line.send(marshal.dumps(number, PORTABLE))
-            except OSError as error:
-                raise ChildProcessError(str(error)) from error
-            answer = self._answer()
+        if os.getpid() != self._owner:
+            raise ChildProcessError
+        answer = self._exchange(marshal.dumps(number, PORTABLE))
         if not isinstance(answer, int):
             raise ChildProcessError(answer)
         return answer
+
+    def _exchange(self, request: bytes, passed: Sequence[int] = ()) -> object:
+        """Returns the answer to a request: a number, or in words why there is none."""
+        with self._lock:
+            answer: object = NoAnswer()
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
+            try:
+                self._line.sendmsg([request], rights)
+                answer = self._answer()
+                if passed and isinstance(answer, int):
+                    self.children.add(answer)
+            except OSError as error:
+                answer = NoAnswer(f"the fork server has died: {error}")
+            finally:
+                if isinstance(answer, NoAnswer):
+                    self._give_up()
+            return answer
+
+    def _give_up(self) -> None:
+        """End the server, which has not answered in time, or an exception (Ctrl-C, a time limit) came first.
+
+        Its next answer would be taken for that to another request. A program that nobody knows of ends with it.
+        """
+        with suppress(OSError):
+            _system.pidfd_send_signal(self._pidfd, signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_PATIENCE
+        while _state(self._pid) not in STOPPED and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if not self.has_died:
+            for child in contents(f"/proc/{self._pid}/task/{self._pid}/children").split():
+                if int(child) not in self.children:
+                    os.kill(int(child), signal.SIGKILL)  # a zombie at least: its parent doesn't reap it now
+            _system.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._await_end()
+
+    def _await_end(self) -> bool:
+        end = select.poll()
+        end.register(self._pidfd, select.POLLIN)
+        return bool(end.poll(PATIENCE * 1000))
 
     def _answer(self) -> object:
         try:
             data = self._line.recv(LARGEST)
         except OSError as error:
-            return f"the fork server does not answer: {error}"
+            return NoAnswer(f"the fork server does not answer: {error}")
         if not data:
-            return "the fork server has died"
+            return NoAnswer("the fork server has died")
         return int(data[1:]) if data[:1] == b"=" else data[1:].decode("utf-8", "backslashreplace")
 
     def close(self) -> None:
         """End it."""
+        with suppress(OSError):  # it is gone
+            self._line.shutdown(socket.SHUT_RDWR)  # a fork of the tests may have the line, too
         self._line.close()
-        end = select.poll()
-        end.register(self._pidfd, select.POLLIN)
-        if not end.poll(PATIENCE * 1000):
+        if not self._await_end():
             _system.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            end.poll(PATIENCE * 1000)
+            self._await_end()
         _system.reap(self._pid, self._pidfd)  # It is a child of ours where pytest is PID 1 or a subreaper.
         os.close(self._pidfd)
         self._output.close()
@@ -306,6 +316,11 @@ class Forked:
         self.stdout = stdout
         self.stderr = stderr
 
+    @property
+    def is_orphan(self) -> bool:
+        """Whether its server has died, so that nobody is told how it ends."""
+        return self._server.has_died
+
     def look(self) -> int:
         """Returns how it has ended, as Popen does, and doesn't reap it."""
         return self._server.ask(self.pid)
@@ -314,4 +329,4 @@ class Forked:
         """Reap it."""
         with suppress(ChildProcessError):
             self._server.ask(-self.pid)
-        self._server.children -= 1
+        self._server.children.discard(self.pid)

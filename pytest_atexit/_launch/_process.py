@@ -41,6 +41,11 @@ def contents(path: str) -> bytes:
         os.close(descriptor)
 
 
+def umask() -> int:
+    """Returns that of this process. To set it, so as to be told it, would reach into what other threads do."""
+    return int(contents("/proc/self/status").partition(b"\nUmask:")[2].split(None, 1)[0], 8)
+
+
 class Process:
     """A process that is provably still the same: a pid with its start, in clock ticks since boot.
 
@@ -79,6 +84,10 @@ class Process:
         """Returns the process of this pid, or None if there is none or it is a zombie."""
         process = cls.look(pid)
         return None if process is None or process.is_zombie else process
+
+    def runs(self, part: bytes) -> bool:
+        """Whether that is a part of its command line."""
+        return part in contents(f"/proc/{self.pid}/cmdline")
 
     def may_be_starting(self) -> bool:
         """Whether it is a Python that has just been started, and so may not have come to write anything."""

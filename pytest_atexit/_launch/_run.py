@@ -13,6 +13,7 @@ from pytest_atexit._errors import LaunchError, PytestAtexitError
 from pytest_atexit._journal import Journal
 from pytest_atexit._launch._agent import is_whole
 from pytest_atexit._launch._evidence import evidence_of, explained
+from pytest_atexit._launch._fork import Forked
 from pytest_atexit._launch._moments import Moments
 from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
@@ -94,6 +95,7 @@ class Run:
             msg = f"no descriptor or thread was left to watch {invocation.argv[0]} with: {error}"
             raise LaunchError(msg) from error
         self.pid = child.pid
+        self._forked = child if isinstance(child, Forked) else None
         self.command = invocation.shell_line
         self._guardian = guardian
         guardian.watch(self.pid)
@@ -126,7 +128,8 @@ class Run:
             PytestAtexitError: that can't be known.
         """
         if self.output.is_taken:
-            raise _taken(str(self.pid), self.command)
+            orphaned = self._forked is not None and self._forked.is_orphan
+            raise (_orphaned if orphaned else _taken)(str(self.pid), self.command)
         assert self.output.returncode is not None  # for it has ended
         return ExitStatus.from_returncode(self.output.returncode)
 
@@ -233,6 +236,15 @@ class Run:
                 return living
             if alive or more:
                 wait_for_end(alive, PAUSE if more else left)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and no recorded process below it, a daemon, goes on."""
+        if not self.ended:
+            return False
+        lives = self.lives()
+        living = self.living(lives)
+        return not living.intersection(self._recorded(lives)) and not self._may_get_more(lives, living)
 
     def _may_get_more(self, lives: list[Life], living: set[Process]) -> bool:
         """Whether a process was forked or started just now and has not come to write anything."""
@@ -362,6 +374,13 @@ class Run:
             killed_after_grace=self.grace is not None and killed,
             commands=commands,
         )
+
+
+def _orphaned(process: str, command: str) -> PytestAtexitError:
+    return PytestAtexitError(
+        f"how the program ended is not known: the fork server, which had forked process {process}, died before it was "
+        f'asked. Run it again; where something ends the server each time, say launcher="spawn"\n$ {command}'
+    )
 
 
 def _taken(process: str, command: str) -> PytestAtexitError:

@@ -25,6 +25,8 @@ FREEZE = 1.0  # seconds in which what forks on and on is only stopped; then it i
 LOOKS = 20  # in vain, one after the other, after which nothing more is expected, though others come and go
 QUIET_LOOKS = 2  # see `_search`
 ROUND = 0.1  # seconds to wait for the end of killed processes before the next look
+TIDYING = 1.0  # seconds in which multiprocessing's resource trackers may remove what the others leave
+TRACKER = b"from multiprocessing.resource_tracker import"  # in its command line
 
 
 class Tree:
@@ -138,7 +140,8 @@ class Tree:
         """End all of them and what they start meanwhile; returns what had to be killed.
 
         What is found is stopped first, for a stopped process neither forks nor leaves its children. What this process
-        may not signal is left alone.
+        may not signal is left alone. A resource tracker is killed last: once all others are gone, it removes their
+        shared memory and ends by itself.
 
         Args:
             patience: seconds after which it gives up.
@@ -146,6 +149,7 @@ class Tree:
         """
         began = time.monotonic()
         ended: set[Process] = set()
+        trackers: set[Process] = set()
         # Before anything is looked at, which takes long while many processes fork: the groups of the first ones.
         refused = _send(signal.SIGSTOP, self._first_ones())
 
@@ -158,15 +162,31 @@ class Tree:
             known = ended = ended | found
             if new and time.monotonic() - began < FREEZE:
                 continue
+            if tidying := {process for process in found - trackers if process.runs(TRACKER)}:
+                trackers |= tidying
+                _leave_to(tidying, found - tidying)
+                continue
             refused |= _send(signal.SIGKILL, found)
+            trackers -= found
             wait_for_end(found - refused, ROUND)
         self._reap(ended)
-        return ended - refused
+        return ended - refused - trackers
 
 
 def _send(signum: int, processes: Iterable[Process]) -> set[Process]:
     """Send a signal, and return those that may not be sent one."""
     return {process for process in processes if not process.signal_group(signum)}
+
+
+def _leave_to(trackers: Iterable[Process], others: Iterable[Process]) -> None:
+    """Kill the others, one by one, for trackers are in their groups, and let the trackers end by themselves."""
+    deadline = time.monotonic() + TIDYING
+    for process in others:
+        process.signal(signal.SIGKILL)
+    for tracker in trackers:
+        tracker.signal(signal.SIGCONT)
+    while (left := [now for each in trackers if (now := Process.of(each.pid)) == each]) and time.monotonic() < deadline:
+        wait_for_end(left, deadline - time.monotonic())
 
 
 def _last_pid() -> int:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from pytest_atexit import CapExit, ExitResult, LaunchError
+from pytest_atexit import CapExit, ExitResult, LaunchError, PytestAtexitError
+from pytest_atexit._launch import _fork
+from pytest_atexit._launch._process import Process
 
 pytestmark = pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython can be forked")
 Inner = Callable[..., pytest.RunResult]
@@ -23,7 +28,9 @@ def kind(number):
 
 print(json.dumps({
     "argv": sys.argv, "orig_argv": sys.orig_argv, "file": __file__, "path": sys.path, "cwd": os.getcwd(),
-    "environ": {name: value for name, value in os.environ.items() if name != "PYTEST_ATEXIT_JOURNAL"},
+    "environ": [item for item in os.environ.items() if item[0] != "PYTEST_ATEXIT_JOURNAL"],
+    "inherited": [os.nice(0), sorted(os.sched_getaffinity(0)), os.getgroups(), os.getresuid(), os.getresgid(),
+                  open("/proc/self/cgroup").read()],
     "modules": sorted(sys.modules), "main": sorted(vars(sys.modules["__main__"])), "flags": list(sys.flags),
     "streams": [[s.name, s.mode, s.encoding, s.errors, s.line_buffering, s.isatty(), s.newlines, repr(s)]
                 for s in (sys.stdin, sys.stdout, sys.stderr)],
@@ -104,9 +111,155 @@ def test_many_are_forked_at_once(capexit: CapExit) -> None:
     assert [result.stdout.split() for result in results] == [["ready", str(number)] for number in range(8)]
 
 
+def test_relative_import_folders_are_those_of_the_working_folder(capexit: CapExit, tmp_path: Path) -> None:
+    """The interpreter makes PYTHONPATH absolute when it starts."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "beside.py").write_text("")
+    for name in "spawn", "fork":
+        text = "import beside; print(beside.__file__)"
+        result = capexit.run(text, cwd=tmp_path, env={"PYTHONPATH": "folder"}, launcher=name)
+        assert (result.stdout, started_by(result)) == (f"{tmp_path}/folder/beside.py\n", name)
+
+
+def test_what_the_tests_change_of_themselves_holds_for_forked_programs(capexit: CapExit) -> None:
+    """A server that was started before has other cores; so it isn't used."""
+    capexit.run("")
+    text = "import os; print(os.sched_getaffinity(0))"
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        outputs = [capexit.run(text, launcher=name).stdout for name in ("spawn", "fork")]
+    finally:
+        os.sched_setaffinity(0, before)
+    assert outputs == [f"{{{min(before)}}}\n"] * 2
+    assert capexit.run(text, launcher="fork").stdout == f"{before}\n"
+
+
+def test_umask_of_the_tests_is_only_looked_at(capexit: CapExit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To set it, so as to be told it, would give other threads' files another mode."""
+    capexit.run("")
+    calls: list[int] = []
+    set_umask = os.umask
+    monkeypatch.setattr(os, "umask", lambda mask: calls.append(mask) or set_umask(mask))
+    before = set_umask(0o31)
+    try:
+        result = capexit.run("import os; print(os.umask(0))", launcher="fork")
+    finally:
+        set_umask(before)
+    assert (result.stdout, calls) == (f"{0o31}\n", [])
+
+
+class LimitExceeded(BaseException):
+    """What a plugin for time limits raises from a signal handler."""
+
+
+@pytest.fixture
+def stopped(capexit: CapExit) -> Iterator[int]:
+    """The pid of a server that doesn't answer."""
+    server = capexit.run("", launcher="fork").parent_pid
+    os.kill(server, signal.SIGSTOP)
+    yield server
+    with suppress(ProcessLookupError):
+        os.kill(server, signal.SIGCONT)
+
+
+def test_late_answer_is_never_that_to_another_request(
+    capexit: CapExit, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    """A server that has not answered in time is ended, and the next program is forked from another one."""
+    monkeypatch.setattr(_fork.socket.socket, "recv", Mock(side_effect=TimeoutError("timed out")))
+    with pytest.raises(LaunchError, match="the fork server does not answer: timed out"):
+        capexit.run("", launcher="fork")
+    monkeypatch.undo()
+    assert not lives_on(stopped)
+    result = capexit.run("import sys; sys.exit(5)", launcher="fork")
+    assert (result.returncode, started_by(result)) == (5, "fork")
+
+
+def test_interrupted_request_leaves_nothing_behind(capexit: CapExit, stopped: int) -> None:
+    """Ctrl-C or a time limit may come between request and answer."""
+
+    def interrupt(*_: object) -> None:
+        raise LimitExceeded
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)  # again, should it come before the request
+        with pytest.raises(LimitExceeded):
+            capexit.run("", launcher="fork")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not lives_on(stopped)
+    result = capexit.run("import sys; sys.exit(5)", launcher="fork")
+    assert (result.returncode, started_by(result)) == (5, "fork")
+
+
+def lives_on(pid: int) -> bool:
+    """Returns whether a process has not ended."""
+    process = Process.look(pid)
+    return process is not None and not process.is_zombie
+
+
+def test_server_that_can_open_no_files_says_so(capexit: CapExit) -> None:
+    """What the system refuses once is no end of the server."""
+    server = capexit.run("", launcher="fork").parent_pid
+    limits = resource.prlimit(server, resource.RLIMIT_NOFILE)
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (4, limits[1]))
+    with pytest.raises(LaunchError, match="too many files are open in the fork server"):
+        capexit.run("", launcher="fork")
+    assert started_by(capexit.run("")) == "spawn"
+    resource.prlimit(server, resource.RLIMIT_NOFILE, limits)
+    assert capexit.run("", launcher="fork").parent_pid == server
+
+
+def test_program_whose_server_dies_has_no_known_end(capexit: CapExit) -> None:
+    """The error says so, and blames nobody else."""
+    with capexit.start("print('ready', flush=True); input()", stdin="x", launcher="fork") as program:
+        program.wait_for_output("ready")
+        parent = Process.look(program.pid)
+        assert parent is not None
+        os.kill(parent.parent, signal.SIGKILL)
+        with pytest.raises(PytestAtexitError, match=r"the fork server, which had forked process \d+, died"):
+            program.wait(allow_failures=True)
+    assert started_by(capexit.run("")) == "spawn"  # which makes room for another server
+
+
+def test_interpreter_that_writes_at_its_start_is_no_matter_of_preloading(capexit: CapExit) -> None:
+    """Forked programs would miss that; by default it is started anew."""
+    with pytest.raises(LaunchError, match="the interpreter writes something when it starts"):
+        capexit.run("", env={"PYTHONVERBOSE": "1"}, launcher="fork")
+    result = capexit.run("", env={"PYTHONVERBOSE": "1"})
+    assert started_by(result) == "spawn"
+    assert "# clear sys." in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20)  # less than a server is waited for
+def test_fork_of_the_tests_does_not_keep_a_server(inner: Inner) -> None:
+    """It has the server's line as well, and lives until the session is over."""
+    result = inner(
+        """
+        import os
+
+        def test_it(capexit):
+            capexit.run("", launcher="fork")
+            reader, writer = os.pipe()
+            if os.fork() == 0:
+                os.close(writer)
+                for number in (1, 2):
+                    os.close(number)
+                os.read(reader, 1)
+                os._exit(0)
+            os.close(reader)
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_server_that_was_killed_is_replaced(capexit: CapExit) -> None:
     """The program that was to be forked is an error, or is started anew; the next one is forked from another server."""
-    server = capexit.run("").parent_pid
+    server = capexit.run("", launcher="fork").parent_pid
     os.kill(server, signal.SIGKILL)
     with pytest.raises(LaunchError, match="the fork server has died"):
         while True:  # until the kernel has ended it
@@ -133,6 +286,10 @@ PRELOADED = {
     "opens": "file = open('/dev/null')",
     "changes": "import os\nos.environ['CHANGED'] = '1'",
     "raises": "1 / 0",
+    "timers": "import signal\nsignal.setitimer(signal.ITIMER_REAL, 1000)",
+    "shares": "import mmap\nshared = mmap.mmap(-1, 4096)",
+    "audits": "import sys\nsys.addaudithook(lambda *args: None)",
+    "traces": "import sys\nsys.setprofile(lambda *args: None)",
 }
 
 
@@ -143,6 +300,10 @@ REFUSED = {
     "opens": "its import changes the open files",
     "changes": "its import changes the environment",
     "raises": "ZeroDivisionError",
+    "timers": "its import changes the timers",
+    "shares": "its import changes the shared memory",
+    "audits": "its import changes the audit hooks",
+    "traces": "its import changes the trace and profile functions",
     "missing": "No module named 'missing'",
 }
 
@@ -178,6 +339,25 @@ def test_preloaded_modules_are_there_or_refused(inner: Inner, pytester: pytest.P
     result.assert_outcomes(passed=1 + len(REFUSED))
 
 
+def test_preloaded_module_finds_the_environment_of_the_program(inner: Inner, pytester: pytest.Pytester) -> None:
+    """And not that of the first one; the collector is as the module leaves it, and has told it of no collection."""
+    pytester.makepyfile(
+        looks="import gc, os\nmode, told = os.environ.get('MODE'), []\ngc.disable()\n"
+        "gc.callbacks.append(lambda *args: told.append(args))"
+    )
+    result = inner(
+        """
+        def test_it(capexit):
+            for mode in "one", "two":
+                text = "import gc, looks; print(looks.mode, gc.isenabled(), looks.told)"
+                result = capexit.run(text, env={"MODE": mode}, launcher="fork")
+                assert result.stdout == f"{mode} False []\\n"
+        """,
+        "--atexit-preload=looks",
+    )
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_thousand_forks_leave_nothing(inner: Inner) -> None:
@@ -194,7 +374,7 @@ def test_two_thousand_forks_leave_nothing(inner: Inner) -> None:
             return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{server}/fd")), children, memory
 
         def test_it(capexit):
-            server = capexit.run("").parent_pid
+            server = capexit.run("", launcher="fork").parent_pid
             for _ in range(100):
                 capexit.run("", launcher="fork")
             before = state(server)

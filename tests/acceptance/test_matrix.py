@@ -131,10 +131,10 @@ def test_the_table(capexit):
 
 
 def test_a_wide_table_goes_on_below(capexit):
-    """All endings and a long name stay within 100 columns, and each block has all rows."""
+    """All endings and a long name fit into 80 columns behind what pytest puts there, and each block has all rows."""
     program = f"import atexit\ndef {'x' * 90}(): pass\natexit.register({'x' * 90})\natexit.register(len, 1)"
     text = str(capexit.matrix(program, allow_failures=True))
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80 - len("E   ")
     blocks = text.split("\n\n")
     heads = "".join(block.splitlines()[0].removeprefix("handler") + "  " for block in blocks)
     assert [head.strip() for head in heads.split("  ") if head.strip()] == [str(ending) for ending in Ending]
