@@ -60,7 +60,8 @@ def hide(code):
 
 def prepare():
     """Do what the other parts expect of an interpreter. PyPy heeds no `__builtins__` but that of the program."""
-    for part in "extending", "finalizing", "joining", "leaving", "starting":
+    fakes = ("commanding", "opening", "shelling") if "PYTEST_ATEXIT_COMMANDS" in modules["os"].environ else ()
+    for part in ("extending", "finalizing", "joining", "leaving", "starting", *fakes):
         load(part)
     PARTS.clear()  # The others make chains.
     b" ".decode("latin-1")  # the first time it runs code of the library

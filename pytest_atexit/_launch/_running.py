@@ -336,6 +336,10 @@ class RunningProgram:
                 f"that it started may be missing\n{_explain.report(result)}",
                 result,
             )
+        if self._run.refused:
+            from pytest_atexit._commands import raise_refused  # noqa: PLC0415, few tests need it
+
+            raise_refused(result, self._run.refused)
         if not allow_failures:
             check_failures(result)
         check_policy(result, self._must_run)
