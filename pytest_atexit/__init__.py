@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from pytest_atexit._capexit import CapExit
     from pytest_atexit._ending import Ending
     from pytest_atexit._errors import (
+        CommandNotRegistered,
         HandlerFailed,
         HandlerSkipped,
         LaunchError,
@@ -28,6 +29,7 @@ __all__ = [
     "AtexitRegistry",
     "CapExit",
     "Command",
+    "CommandNotRegistered",
     "Ending",
     "ExitMatrix",
     "ExitResult",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
@@ -23,6 +25,11 @@ from pytest_atexit._launch._running import RunningProgram
 from pytest_atexit._matrix import ExitMatrix
 from pytest_atexit._result import ExitResult
 from pytest_atexit._session import Session
+
+if TYPE_CHECKING:
+    from pytest_subprocess import FakeProcess
+
+    from pytest_atexit._commands import Answers
 
 REPORTED = 10  # programs in the report of a failing test: the last ones
 
@@ -77,6 +84,7 @@ class CapExit:
         allow_failures: bool = False,
         launcher: str | None = None,
         as_pid1: bool = False,
+        fp: FakeProcess | None = None,
     ) -> ExitResult:
         """Run a program to its end.
 
@@ -93,18 +101,20 @@ class CapExit:
             allow_failures: accept handlers that raised.
             launcher: "spawn", a fresh interpreter; "fork", from a fork server; "auto", whichever suits the program.
             as_pid1: as PID 1 of a PID namespace, as in a container. Where the system allows none, the test is skipped.
+            fp: pytest-subprocess's fixture, which then answers for the commands that the program calls.
 
         Raises:
             LaunchError: nothing was started.
             NotRecorded: it ran, but no agent was in it.
             ProgramTimeout: it outlived the timeout and was killed.
+            CommandNotRegistered: a command was called that `fp` doesn't know.
             HandlerFailed: a handler raised.
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
-        started = self._start(program, args, options, launcher, ending, attended=True)
+        started = self._start(program, args, options, launcher, ending, attended=True, fp=fp)
         return started.wait(timeout, allow_failures=allow_failures)
 
     def start(
@@ -118,6 +128,7 @@ class CapExit:
         python_args: Sequence[str] = (),
         launcher: str | None = None,
         as_pid1: bool = False,
+        fp: FakeProcess | None = None,
     ) -> RunningProgram:
         """Start a program and return at once. The arguments are those of `run`.
 
@@ -126,7 +137,7 @@ class CapExit:
         """
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
-        return self._start(program, args, options, launcher)
+        return self._start(program, args, options, launcher, fp=fp)
 
     def matrix(
         self,
@@ -142,6 +153,7 @@ class CapExit:
         allow_failures: bool = False,
         launcher: str | None = None,
         as_pid1: bool = False,
+        fp: FakeProcess | None = None,
     ) -> ExitMatrix:
         """Run a program once for each ending, as many at a time as there are cores. Other arguments are those of `run`.
 
@@ -158,6 +170,7 @@ class CapExit:
             allow_failures: accept handlers that raised.
             launcher: as for `run`.
             as_pid1: as for `run`.
+            fp: all of them share it, and what is registered for so many calls.
 
         Returns:
             The results by their endings, in the order of `endings`.
@@ -177,7 +190,7 @@ class CapExit:
         interrupted = threading.Event()
 
         def run(ending: Ending, way: Launcher, prepared: Invocation) -> ExitResult:
-            started[ending] = running = self._launched(way, prepared, stdin, attended=True)
+            started[ending] = running = self._launched(way, prepared, stdin, attended=True, fp=fp)
             if interrupted.is_set():
                 running.kill()
             return running.wait(timeout, allow_failures=allow_failures)
@@ -249,10 +262,11 @@ class CapExit:
         ending: object = None,
         *,
         attended: bool = False,
+        fp: FakeProcess | None = None,
     ) -> RunningProgram:
         __tracebackhide__ = True
         way, prepared = self._prepared(program, args, options, launcher, ending)
-        running = self._launched(way, prepared, options.stdin, attended=attended)
+        running = self._launched(way, prepared, options.stdin, attended=attended, fp=fp)
         self._session.prepare()
         self._reports.append(partial(_report, running))
         return running
@@ -273,12 +287,21 @@ class CapExit:
             raise error.with_traceback(None)  # noqa: B904, for none of our frames tells the user anything
 
     def _launched(
-        self, way: Launcher, prepared: Invocation, stdin: Stdin, *, attended: bool, is_ours: bool = False
+        self,
+        way: Launcher,
+        prepared: Invocation,
+        stdin: Stdin,
+        *,
+        attended: bool,
+        fp: FakeProcess | None = None,
+        is_ours: bool = False,
     ) -> RunningProgram:
         """Returns a started program; no policy and no report concerns one of ours."""
         __tracebackhide__ = True
+        session = self._session
         try:
-            run = Run(prepared, way, self._session.agent, self._session.guardian, stdin, attended=attended)
+            answers = None if fp is None else self._answers(fp, prepared)
+            run = Run(prepared, way, session.agent, session.guardian, stdin, attended=attended, answers=answers)
         except LaunchError as error:
             if isinstance(error, NamespaceRefused) and self._skip:
                 self._skip(str(error))
@@ -289,6 +312,14 @@ class CapExit:
         if not is_ours:
             self._session.on_start(running)
         return running
+
+    def _answers(self, fp: FakeProcess, prepared: Invocation) -> Answers:
+        """Returns what answers for the commands of one program."""
+        from pytest_atexit._commands import Answers, check_active  # noqa: PLC0415, few tests need it
+
+        check_active(fp)
+        self._session.agent.entry(prepared)  # makes its folder anew, where that is gone
+        return Answers(self._session.stubs(), prepared.env.get("PATH", os.defpath))
 
     # What follows is for the plugin.
 

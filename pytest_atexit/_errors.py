@@ -67,5 +67,14 @@ class HandlerSkipped(RunError, AssertionError):
     """A handler that must run under this ending was skipped or did not finish."""
 
 
-for _error in (PytestAtexitError, *PytestAtexitError.__subclasses__(), *RunError.__subclasses__()):
+class CommandNotRegistered(HandlerFailed):
+    """With `fp=`: a command was called that the test has not registered, so it did not run."""
+
+
+for _error in (
+    PytestAtexitError,
+    *PytestAtexitError.__subclasses__(),
+    *RunError.__subclasses__(),
+    CommandNotRegistered,
+):
     _error.__module__ = "pytest_atexit"  # as a test imports it, and as a traceback should name it

@@ -114,9 +114,10 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Threw:
-    """The handler that was running raised: the exception first, then what it came from."""
+    """A handler raised, or without a number what was called last: the exception first, then what it came from."""
 
     time: int
+    number: int
     exceptions: tuple[Raised, ...]
 
 
@@ -125,7 +126,7 @@ class Ignored:
     """An exception was reported and ignored that no handler raised.
 
     Attributes:
-        number: of the thread in which it was raised, or 0.
+        number: of the thread in which it was raised, or 0. If the interpreter waits for it, that may begin later.
         phase: 2 in the interpreter's teardown, 1 in the exit before that, 0 if it may have been before the exit.
         qualname: of what raised it: a `__del__`, for example; or the name of a thread.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -72,10 +73,15 @@ def did_not_end(handler: Handler) -> str:
     return f"the {noun} {handler} did not return; it was registered at {handler.where}"
 
 
+def registered(handler: Handler) -> str:
+    """Returns "the handler close, registered at app.py:12"."""
+    return f"the {KINDS.get(handler.kind, handler.kind)} {handler.name}, registered at {handler.where}"
+
+
 def whose(handler: Handler) -> str:
     """Returns "the handler close, registered at app.py:12: "."""
     if handler.kind in KINDS:
-        return f"the {KINDS[handler.kind]} {handler.name}, registered at {handler.where}: "
+        return f"{registered(handler)}: "
     return f"{'thread ' if handler.kind == 'thread' else ''}{handler.name}: "
 
 
@@ -207,6 +213,10 @@ def output(name: str, text: str) -> list[str]:
 def report(result: ExitResult) -> str:
     """Returns the report section of a run in a failing test."""
     lines = [printable(f"$ {result.command}"), *story(result)]
+    for called in result.commands:
+        by = f" by {called.handler}" if called.handler else ""
+        code = "" if called.returncode is None else f"  returned {called.returncode}"
+        lines.append(printable(f"command{by}: {_cut(shlex.join(called.command))}{code}"))
     if result.left_running:
         lines.append(f"left running: {', '.join(map(str, result.left_running))}")
     return "\n".join([*lines, *output("stdout", result.stdout), *output("stderr", result.stderr)])

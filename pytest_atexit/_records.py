@@ -181,7 +181,7 @@ def _maker(
         where, origin = known[site]
         return Handler(
             number=numbers[id(event)],
-            name=event.qualname if event.kind == "thread" else _name(event.qualname),
+            name=event.qualname if event.kind == "thread" else short_name(event.qualname),
             qualname=event.qualname,
             module=event.module,
             args=event.args,
@@ -203,8 +203,8 @@ def _maker(
     return make
 
 
-def _name(qualname: str) -> str:
+def short_name(qualname: str) -> str:
     """Returns "close" for "test.<locals>.close", "partial(close)" for "partial(test.<locals>.close)"."""
     if qualname.startswith("partial("):
-        return f"partial({_name(qualname[len('partial(') : -1])})"
+        return f"partial({short_name(qualname[len('partial(') : -1])})"
     return qualname.rpartition("<locals>.")[2]

@@ -26,7 +26,7 @@ from pytest_atexit._events import (
     Unregistered,
 )
 from pytest_atexit._handler import HandlerException
-from pytest_atexit._journal import Program
+from pytest_atexit._lines import Program
 
 TEARDOWN = 2  # phase of an Ignored
 FUNCTION = re.compile(r"<(?:function|bound method|built-in function) (\S+)")  # 3.14 tells no object, but its repr
@@ -95,6 +95,7 @@ class Life:
     fork_module: str = ""
     parent: Life | None = None
     running: list[Call] = field(default_factory=list)
+    threads_that_raised: dict[int, Call] = field(default_factory=dict)
 
     @property
     def only_spawns(self) -> bool:
@@ -117,8 +118,9 @@ class Life:
                 for number in event.numbers:
                     self._remove(self._known(number))
             case Threw() if self.running:
-                call = self.running.pop()
-                call.finished, call.exception = event.time, exception_of(event.exceptions)
+                called = [call for call in self.running if call.number == event.number] or self.running
+                called[-1].finished, called[-1].exception = event.time, exception_of(event.exceptions)
+                self.running.remove(called[-1])
             case Ignored():
                 self._ignored(event)
             case LastCall():
@@ -163,6 +165,9 @@ class Life:
         call = Call(registration, time, None, None, in_exit, uncaught, number, phase)
         if registration is None or registration.event.kind != "thread":  # a thread runs beside others
             running.append(call)
+        elif early := self.threads_that_raised.pop(number, None):  # it has not ended since
+            self.calls.remove(early)
+            call.exception = early.exception
         if registration:
             registration.calls += (call,)
             self.calls.append(call)
@@ -185,7 +190,7 @@ class Life:
         if event.number in self.registrations:
             self.registrations[event.number].calls[-1].exception = exception
         elif event.phase or any(call.in_exit for call in self.calls):
-            number, frames = -len(self.registrations), event.exceptions[0].frames
+            number, frames = event.number or -len(self.registrations), event.exceptions[0].frames
             file, line = (frames[-1].file, frames[-1].line) if frames else ("", 0)
             found = FUNCTION.search(event.qualname)
             name = (
@@ -198,6 +203,8 @@ class Life:
             call = Call(registration, event.time, event.time, exception, number=number, phase=phase)
             self.registrations[number], registration.calls = registration, (call,)
             self.calls.append(call)
+            if event.number:
+                self.threads_that_raised[number] = call
 
     def forked(self, began: ProcessBegan, moment: Forked) -> Life:
         """Returns the life of a child that is forked now: it inherits what has not been called or removed."""

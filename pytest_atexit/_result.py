@@ -24,7 +24,14 @@ def is_named(handler: Handler) -> bool:
 
 @dataclass(frozen=True)
 class Command:
-    """An external command that the program ran while `fp=` answered for it."""
+    """An external command that the program called, and that `fp=` answered for or let pass.
+
+    Attributes:
+        command: the command line.
+        pid: the recorded process that called it, or a shell above which there is none.
+        handler: the name of the handler that was running in that process then, in the same thread; None if none was.
+        returncode: as that of `Popen`; None if it had not ended, or if a real one's isn't known.
+    """
 
     command: tuple[str, ...]
     pid: int

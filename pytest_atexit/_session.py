@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_atexit._launch._fork import ForkServers
 from pytest_atexit._launch._guardian import Guardian
 
 if TYPE_CHECKING:
+    from pytest_atexit._commands import Stubs
     from pytest_atexit._launch._running import RunningProgram
 
 
@@ -29,9 +31,11 @@ class Session:
     """
 
     _spare: Path | None = None
+    _stubs: Stubs | None = None
 
     def __init__(self, on_start: Callable[[RunningProgram], None] = lambda _: None) -> None:
         self.on_start = on_start
+        self._making = threading.Lock()
 
     @cached_property
     def folder(self) -> Path:
@@ -59,6 +63,15 @@ class Session:
     def guardian(self) -> Guardian:
         """Ends the programs if this process is killed."""
         return Guardian(self.folder, self.agent.folder)
+
+    def stubs(self) -> Stubs:
+        """Returns what stands for commands where `fp=` answers: made anew where somebody has removed it."""
+        from pytest_atexit._commands import Stubs  # noqa: PLC0415, few tests need it
+
+        with self._making:
+            if self._stubs is None or not self._stubs.is_whole:
+                self._stubs = Stubs([self.agent.folder, self.folder])
+            return self._stubs
 
     @cached_property
     def servers(self) -> ForkServers:

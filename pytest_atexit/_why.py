@@ -54,6 +54,7 @@ class Evidence:
         overran: the timeout in seconds, if it was killed after that.
         hung: what it hung in then, in words.
         is_pid1: it was the first process of a PID namespace.
+        left_open: what was skipped or cut off is of sub-interpreters that were left open, in an old version of Python.
     """
 
     status: ExitStatus | None = None
@@ -73,6 +74,7 @@ class Evidence:
     hung: str = ""
     is_foreign: bool = False
     is_pid1: bool = False
+    left_open: bool = False
 
 
 def ending_of(evidence: Evidence) -> Ending | None:
@@ -126,7 +128,7 @@ def _ended_by(evidence: Evidence) -> str:
     """What ended the process before all handlers had run."""
     last, number = evidence.last_call, evidence.status.signal if evidence.status else None
     during = f" while {_explain.was_running(evidence.unfinished[-1])}" if evidence.unfinished else ""
-    at = f"at {last.file}:{last.line}{f' in thread {last.thread}' if last.thread else ''}{during}" if last else ""
+    at = _called_at(last, evidence.unfinished, during) if last else ""
     if last and last.function != "_exit":  # whatever ended the other program then
         return f"os.{last.function} replaced the program {at}: handlers don't survive that"
     # After a KeyboardInterrupt Python runs all handlers and then sends itself SIGINT.
@@ -143,7 +145,20 @@ def _ended_by(evidence: Evidence) -> str:
         return f"the process ended with {evidence.status}{during}, and not by os._exit: C code ended it"
     if evidence.called and evidence.too_late and not evidence.unfinished:
         return "they were registered while handlers were already running, which is too late"
+    if evidence.left_open and evidence.status:
+        return "their sub-interpreter was left open: up to Python 3.11 such a one may be cut off amid its handlers"
     return UNKNOWN
+
+
+def _called_at(last: LastCall, unfinished: Sequence[Handler], during: str) -> str:
+    """Who called `os._exit` or `os.exec*`: a line of the program, or the interpreter, for which it was the handler."""
+    # One that `threading` doesn't know is called "thread 1234".
+    thread = f" in thread {last.thread.removeprefix('thread ')}" if last.thread else ""
+    if last.file:
+        return f"at {last.file}:{last.line}{thread}{during}"
+    if unfinished and not thread:
+        return f"as {_explain.registered(unfinished[-1])}"
+    return f"from C code{thread}{during}"
 
 
 def _grace_reason(evidence: Evidence, seconds: float, first: int) -> str:

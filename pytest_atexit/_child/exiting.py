@@ -2,7 +2,7 @@
 
 from failing import expected, missing, note_raised, settle
 from registering import Entry, entry_of, make_chain, making_runs, numbers, registration
-from sitecustomize import has_room, live, monotonic_ns, put, sys
+from sitecustomize import has_room, live, put, sys
 
 
 class Witness:
@@ -26,14 +26,6 @@ def noted(kind, priority, work, depth, maker=None):
     put(line)
     live += 1
     return number
-
-
-def taken_out(gone):
-    """Write that this work will not be done at exit any more."""
-    global live
-    live -= len(gone)
-    if gone:
-        put(b"U\t%d\t%b\n" % (monotonic_ns(), b",".join([b"%d" % number for number in gone])))
 
 
 def doing(number, handler, args, kwargs, ends=None):

@@ -89,7 +89,9 @@ def after_fork():
     pid = get_native_id()  # of its only thread
     reserve = reserves.get(main_thread)
     reserves.clear()
-    if reserve is None:
+    # None is ours where a C library has forked, and told Python only after that: `before_fork` was not called, or for
+    # an earlier child, which has written there.
+    if reserve is None or reserve[0][reserve[2]]:
         target[0] = b"".count  # takes a line and does nothing with it
         return
     area, address, start, end = reserve

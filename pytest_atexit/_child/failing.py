@@ -1,7 +1,7 @@
 """A part of the agent: notes what a handler raised, between the handler and the program's `sys.unraisablehook`."""
 
-from registering import Entry
-from sitecustomize import Method, Stub, call_of, interned, monotonic_ns, put, set_init, stub_of, sys
+from registering import Entry, shown
+from sitecustomize import Method, Stub, call_of, get_ident, interned, monotonic_ns, put, set_init, stub_of, sys
 from values import DEEP, MANY, SlotWrapper, dict_of, encoded, escape, mro_of, text_token, type_name
 
 get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
@@ -96,19 +96,20 @@ def settle():
     return count
 
 
-def note_raised(exception):
-    """Note what the handler or other work that is being done has raised."""
+def note_raised(exception, number=0):
+    """Note what a handler or other work has raised; without its number, it is what was called last."""
     try:
-        put(b"T\t%d\t%b\n" % (monotonic_ns(), b"\t".join(raised(exception))))
+        put(b"T\t%d\t%d\t%b\n" % (monotonic_ns(), number, b"\t".join(raised(exception))))
     except Exception:
-        put(b"T\t%d\t\x1e?\x1e\x1es\x1e\n" % monotonic_ns())
+        put(b"T\t%d\t%d\t\x1e?\x1e\x1es\x1e\n" % (monotonic_ns(), number))
 
 
 def note_failure(unraisable):
     """Note what a handler raised; returns the program's hook and what it would have got without us."""
     hook, handler = restore(), unraisable.object
-    for _ in range(settle() + 1):  # it has gone through work that a handler did
+    for _ in range(settle()):  # it has gone through work that the handler did
         note_raised(unraisable.exc_value)
+    note_raised(unraisable.exc_value, handler.number if type(handler) is Entry else shown.pop(get_ident(), 0))
     if type(handler) is Entry:
         unraisable = type(unraisable)((*unraisable[:4], handler[1]))
     return hook, unraisable

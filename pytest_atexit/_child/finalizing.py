@@ -4,8 +4,9 @@ Both modules keep them in a dict. Ours is told when one is added or taken out. I
 to be called at exit, what will be called is exchanged for what writes start and end, too.
 """
 
-from exiting import doing, ends_for, noted, taken_out
+from exiting import doing, ends_for, noted
 from sitecustomize import getframe, modules, pid, put
+from unregistering import note_gone
 
 
 def cover_finalizers():
@@ -56,7 +57,7 @@ class Registry(dict):
                 work.args, work.kwargs = (), None
                 return work
             if not self.kind._shutdown:
-                taken_out([number])
+                note_gone(b"U", [number])
         except Exception:
             put(b"L\n")
         return info
@@ -80,7 +81,7 @@ def cover_weakref(space):
             registry.note(info)
         elif info is not None and not info.atexit and number is not None:
             del registry.numbers[info.index]
-            taken_out([number])
+            note_gone(b"U", [number])
 
     kind.atexit = property(get, set_atexit, None, kind.atexit.__doc__)
     kind._registry = registry
@@ -117,7 +118,7 @@ class PriorityRegistry(dict):
                 finalizer._callback = doing(number, handler, args, kwargs, self.ends)
                 finalizer._args, finalizer._kwargs = (), {}
             else:
-                taken_out([number])
+                note_gone(b"U", [number])
         except Exception:
             put(b"L\n")
 
@@ -125,7 +126,7 @@ class PriorityRegistry(dict):
         gone = [*self.numbers.values()]
         dict.clear(self)
         self.numbers.clear()
-        taken_out(gone)
+        note_gone(b"U", gone)
 
 
 def cover_multiprocessing(space):

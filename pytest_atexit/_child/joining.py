@@ -21,7 +21,7 @@ from values import described, dict_of, mro_of, thread_name
 from waiting import stand_in_for_waits
 
 awaited = {}  # numbers of the threads that the interpreter waits for, by their identifiers
-reported = set()  # identifiers of threads that raised before
+reported = {}  # numbers of those that have raised before it waits for them, likewise
 deletes = {}  # by class: what takes a thread out of the active ones
 
 
@@ -38,11 +38,11 @@ def register_at_fork(call, function, args, kwargs):
 
 def cover_threading(space):
     """Stand in for what registers callbacks, and put one of our own before them, which is called last."""
+    function, shutdown, callbacks = space["_register_atexit"], space["_shutdown"], space["_threading_atexits"]
     stand_in_for_waits()
-    function, shutdown = space["_register_atexit"], space["_shutdown"]
     names[function] = "_register_atexit"
     space["_register_atexit"] = stub_of(function, Method(Stub, function))
-    space["_threading_atexits"].insert(0, Method(wait_for_threads, space))
+    callbacks.insert(0, Method(wait_for_threads, space))
     begins, ends = iter(Method(shutdown_begins, space), None), iter(Method(shutdown_ends, space), None)
     calls = map(next, iter(Method([entry_of(0, shutdown, (), {})].__getitem__, 0), None))
     space["_shutdown"] = stub_of(shutdown, map({}.get, map("".format, begins, calls, ends)).__next__)
@@ -111,14 +111,14 @@ def threads(space):
 def note_awaited(space):
     """Write for which threads the interpreter waits from now on."""
     for thread, inside in threads(space):
-        if inside["_ident"] not in awaited and inside["_ident"] not in reported:
+        if inside["_ident"] not in awaited:
             note_thread(thread, inside)
             watch_exceptions(inside)
 
 
 def note_thread(thread, inside):
     global live
-    number = awaited[inside["_ident"]] = next(numbers)
+    number = awaited[inside["_ident"]] = reported.pop(inside["_ident"], None) or next(numbers)
     module, file, line = home_of(thread, inside)
     site = site_of(name_of(inside), module, file, (file, line, module), "")
     put(b"K\tthread\t\t%x\t%x\t%x\n" % (number, monotonic_ns(), site))
@@ -150,8 +150,10 @@ def watch_exceptions(inside):
     def look():
         exception = sys.exc_info()[1]
         if type(exception) is not SystemExit:  # `threading` passes over it in silence
-            reported.add(get_ident())
-            write_ignored(awaited.get(get_ident(), 0), 1, (thread_name(), "", ""), exception)
+            number = awaited.get(get_ident())
+            if number is None:  # what handles the exception next may last, and then the interpreter waits for that
+                number = reported[get_ident()] = next(numbers)
+            write_ignored(number, 1, (thread_name(), "", ""), exception)
         return invoke
 
     witness = inside["_invoke_excepthook"] = Witness()
@@ -163,7 +165,7 @@ def delete(thread):
     space = modules["threading"].__dict__
     deletes[space["Thread"]](thread)
     try:
-        reported.discard(get_ident())
+        reported.pop(get_ident(), None)
         note_end(get_ident())
         note_awaited(space)
     except Exception:

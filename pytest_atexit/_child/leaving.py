@@ -25,7 +25,16 @@ def _exit(call, function, args, kwargs):
         frame = getframe(2)
     except Exception:  # an audit hook forbids to look
         frame = None
-    name = names[function]
+    note_last_call(names[function], frame, args, kwargs)
+    try:
+        function(*args, **kwargs)
+    except Exception:  # it will fail again, in C
+        put(b"V\n")
+    return call
+
+
+def note_last_call(name, frame, args, kwargs):
+    """Write down what is about to be called, and where."""
     try:
         path = b"" if name == "_exit" else path_of(args, kwargs)
     except Exception:  # the environment is an object of the program's own
@@ -35,11 +44,6 @@ def _exit(call, function, args, kwargs):
         put(b"X\t%d\t%b\t%d\t%d\t%d\t%b\t%b\t%b\n" % fields)
     except Exception:
         put(b"L\n")
-    try:
-        function(*args, **kwargs)
-    except Exception:  # it will fail again, in C
-        put(b"V\n")
-    return call
 
 
 execv = execve = _exit

@@ -60,7 +60,8 @@ def hide(code):
 
 def prepare():
     """Do what the other parts expect of an interpreter. PyPy heeds no `__builtins__` but that of the program."""
-    for part in "extending", "finalizing", "joining", "leaving", "starting":
+    fakes = ("commanding", "opening", "shelling") if "PYTEST_ATEXIT_COMMANDS" in modules["os"].environ else ()
+    for part in ("extending", "finalizing", "joining", "leaving", "starting", *fakes):
         load(part)
     PARTS.clear()  # The others make chains.
     b" ".decode("latin-1")  # the first time it runs code of the library
@@ -112,7 +113,9 @@ def caller(number, handler, args, kwargs, is_reported=True):
             handler(*args, **kwargs)
             target[0](b"E%x\t%x\n" % (monotonic_ns(), number))
         except BaseException as error:
-            note(error) if is_reported else note_raised(error)
+            note_raised(error, number)
+            if is_reported:
+                report_next()
             raise
 
     return call
@@ -254,9 +257,8 @@ def dict_in(instance):
     return object.__getattribute__(instance, "__dict__")
 
 
-def note(error):
-    """Note what a handler has raised; where the interpreter fails to report it, our hook isn't called."""
-    note_raised(error)
+def report_next():
+    """A handler has raised, which was noted: the interpreter may fail to report it, and then our hook isn't called."""
     try:
         arm()
     except Exception:

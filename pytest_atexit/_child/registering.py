@@ -31,6 +31,7 @@ from sitecustomize import (
 NAMELESS = b"R\t%x\t%x\t0\n"
 LONGEST_NAME = 1000
 real_clear = real_register = real_unregister = None  # the functions of `atexit`
+shown = {}  # by thread: the handler that was shown last
 labels = {}  # names of handlers by their numbers, where a test may want to hold one
 numbers = iter(range(1, 1 << 62))  # of registrations; `next` is atomic
 
@@ -45,6 +46,7 @@ class Entry(list):
     __slots__ = ("go", "number")
 
     def __repr__(self):
+        shown[get_ident()] = self.number  # from 3.13 on nothing else tells which handler has failed
         return repr(self[1])
 
 

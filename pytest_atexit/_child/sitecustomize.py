@@ -29,6 +29,8 @@ __builtins__ = sys.modules["builtins"].__dict__.copy()
 
 # The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
 PARTS = {
+    "asking": None,
+    "commanding": None,
     "exiting": None,
     "extending": None,
     "failing": None,
@@ -39,8 +41,10 @@ PARTS = {
     "joining": None,
     "leaving": None,
     "on_pypy": None,
+    "opening": None,
     "registering": None,
     "serving": None,
+    "shelling": None,
     "starting": None,
     "unregistering": None,
     "values": None,
@@ -303,7 +307,8 @@ def start(os):
     global mmap, moments, path, pid, unrecorded, window
     mmap = extension("mmap").mmap
     interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
-    if "PYTEST_ATEXIT_SERVER" in os.environ:  # what is recorded now is part of each child's record
+    environ = os.environ._data  # which can be asked for what isn't there without an exception
+    if b"PYTEST_ATEXIT_SERVER" in environ:  # what is recorded now is part of each child's record
         area, path = modules["_io"].BytesIO(), None
         target[0], window = area.write, (area, 0, WINDOW)
         interned("")
@@ -337,10 +342,14 @@ def start(os):
     else:
         interned("")  # number 0
         cover_functions(os, interpreter)
-    if "PYTEST_ATEXIT_PATH" in os.environ or "PYTEST_ATEXIT_ENDING" in os.environ:
+    if b"PYTEST_ATEXIT_PATH" in environ or b"PYTEST_ATEXIT_ENDING" in environ:
         from starting import first_process
 
         first_process(os.environ)
+    if b"PYTEST_ATEXIT_COMMANDS" in environ:  # a test answers for what is executed
+        from commanding import cover_commands
+
+        cover_commands(os)
 
 
 def cover_functions(os, interpreter=0):
@@ -367,6 +376,10 @@ def cover_functions(os, interpreter=0):
         from registering import cover
 
         cover(modules["atexit"])
+    if unrecorded or "threading" in modules:  # a `.pth` file of the environment has imported what works at exit, too
+        from starting import cover_early
+
+        cover_early()
 
 
 if path:
@@ -375,7 +388,9 @@ if path:
             exec(__spec__.loader.get_data(__file__.replace("sitecustomize", "unbuilt")), namespace)
         start(os)
     except Exception:  # no journal, no record: the parent says so
-        pass
+        if "PYTEST_ATEXIT_COMMANDS" in os.environ:  # and commands would be real ones
+            os.write(2, b"pytest-atexit: the recorder can't be loaded, so nothing would answer for commands (fp=)\n")
+            os._exit(127)
 
 # Hand over. These are the last lines: see the chapter on start-up in docs/recording.md.
 folder = __file__.rpartition(os.sep)[0]

@@ -1,5 +1,7 @@
 """A part of the agent: what only some programs need at their start."""
 
+from finalizing import cover_finalizers
+from joining import cover_threading
 from sitecustomize import modules, sys
 
 
@@ -13,6 +15,15 @@ def interpreter_number():
         modules.pop(name, None)
         return int(number[0] if type(number) is tuple else number)
     return 0
+
+
+def cover_early():
+    """Cover what was imported before the agent was there, and so tells it nothing."""
+    cover_finalizers()
+    try:
+        cover_threading(modules["threading"].__dict__)
+    except KeyError:  # there is none, or it is somebody else's module of that name
+        pass
 
 
 def first_process(environ):

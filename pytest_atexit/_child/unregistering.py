@@ -4,7 +4,7 @@ from interrupting import raising
 from registering import Entry, real_unregister
 from sitecustomize import live, monotonic_ns, put, unrecorded
 
-NUMBERS = 100  # in one line
+NUMBERS = 100  # in one line, which must fit into the room that a forked child begins with
 
 
 class Probe(list):
@@ -42,15 +42,19 @@ def registered():
     return [entry.number for entry in entries if type(entry) is Entry]
 
 
+def note_gone(kind, numbers):
+    """Write that these handlers, or other work, will not be called at exit any more."""
+    global live
+    live -= len(numbers)
+    for i in range(0, len(numbers), NUMBERS):
+        some = b",".join([b"%d" % number for number in numbers[i : i + NUMBERS]])
+        put(b"%b\t%d\t%b\n" % (kind, monotonic_ns(), some))
+
+
 def removed(kind, before):
     """Note which handlers are gone."""
-    global live
     left = {*registered()}
-    gone = [number for number in before if number not in left]
-    live -= len(gone)
-    for i in range(0, len(gone), NUMBERS):
-        numbers = b",".join([b"%d" % number for number in gone[i : i + NUMBERS]])
-        put(b"%b\t%d\t%b\n" % (kind, monotonic_ns(), numbers))
+    note_gone(kind, [number for number in before if number not in left])
 
 
 def _clear(call, function, args, kwargs):

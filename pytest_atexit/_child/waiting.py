@@ -52,6 +52,9 @@ if sys.implementation.name == "cpython":
     chain_iterables, partial = built_in("itertools").chain.from_iterable, built_in("_functools").partial
 
 
+stood_in = False  # whether all of that is done
+
+
 def waiter(stub):
     """A callable for one call of the function."""
     function = function_of(stub)
@@ -75,16 +78,18 @@ def stand_in_for_waits():
 
     A wait must be invisible while it lasts, and noted when it has returned: what is called is made each time.
     """
-    # The modules as far as they are left. From the second fork on nothing is found.
-    places = [module.__dict__ for module in (posix(), modules.get("os")) if module is not None]
+    global stood_in
+    if stood_in:
+        return
+    # Modules have them under their names: `posix`, `os`, and the program's own after `from os import waitpid`.
+    places = [module.__dict__ for module in (posix(), *modules.values()) if type(module) is type(sys)]
     found = [
         (function, name, place)
         for function, name in [*names.items()]
+        if name in LINES
         for place in places
-        if name in LINES and place.get(name) is function
+        if place.get(name) is function
     ]
-    if not found:
-        return
     body = {"__slots__": (), "__call__": property(waiting), "__module__": Builtin.__module__}
     kind, stubs = type(Builtin.__name__, (Stub,), body), {}
     for function, name, place in found:
@@ -93,6 +98,7 @@ def stand_in_for_waits():
             set_function(stub, function)
             set_call(stub, function)
         place[name] = stubs[function]
+    stood_in = True
 
 
 def noting(line, kept):

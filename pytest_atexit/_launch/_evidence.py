@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Where multiprocessing calls os._exit in what it has forked.
 WORKER_ENDS = tuple(os.path.join("multiprocessing", name) for name in ("popen_fork.py", "forkserver.py"))
 NO_WORK = ("thread", "unraisable")  # kinds of what happens at exit, and can't be skipped
+FINISHES_INTERPRETERS = (3, 12)  # those that are left open
 RUNS_HANDLERS = (3, 13)  # https://github.com/python/cpython/issues/83856
 
 
@@ -50,7 +51,16 @@ def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evid
         last_call=replace(last, file=shown_path(last.file, folders)) if last else None,
         worker=_worker(recorded, last) if last else "",
         became=became,
+        left_open=_is_left_open(recorded),
     )
+
+
+def _is_left_open(recorded: Recorded) -> bool:
+    """Whether all that was skipped or cut off is of sub-interpreters that this version doesn't bring to their end."""
+    own = recorded.life.registrations
+    if len(own) == len(recorded.registrations) or recorded.python >= FINISHES_INTERPRETERS:
+        return False
+    return all(each.state not in ("skipped", "unfinished") for each in own.values())
 
 
 def _worker(recorded: Recorded, last: LastCall) -> str:

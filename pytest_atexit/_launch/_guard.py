@@ -52,7 +52,7 @@ def guard(folder: str, agent: str, pidfd: int, descriptor: int) -> None:
     from select import POLLIN, poll
     from shutil import rmtree
 
-    from pytest_atexit._launch._process import Process
+    from pytest_atexit._launch._process import Process, Start
     from pytest_atexit._launch._tree import Tree
 
     # What ends pytest, or its container, must not end who clears up after it.
@@ -60,7 +60,8 @@ def guard(folder: str, agent: str, pidfd: int, descriptor: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     own = Process.look(os.getpid())
     assert own is not None
-    tree = Tree(own, (os.fsencode(agent),), os.path.basename(folder) + "-", lambda: sessions(descriptor))
+    since = Start(own.pid, own.started)
+    tree = Tree(since, (os.fsencode(agent),), os.path.basename(folder) + "-", lambda: sessions(descriptor))
     pytest = poll()
     pytest.register(pidfd, POLLIN)
     both = poll()

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
@@ -62,6 +62,7 @@ class Invocation:
         import_paths: what is appended to the program's `sys.path`.
         ending: a line of Python to run at the end of the main module, for a path.
         as_pid1: as the first process of a PID namespace.
+        answered: variables by which commands are answered for.
     """
 
     argv: tuple[str, ...]
@@ -77,6 +78,7 @@ class Invocation:
     import_paths: tuple[str, ...] = ()
     ending: str = ""
     as_pid1: bool = False
+    answered: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hides_bytecode(self) -> bool:

@@ -134,7 +134,7 @@ class Moment:
         self._entered = False
         self._pid: int | None = None
         self._held: Held | None = None  # kept, for the run may be over and its journal closed
-        if run.ended:
+        if run.is_over:
             raise ProgramEnded(f"the program had ended ({run.status}) when the moment was armed")
         self._number = run.moments.arm(self)
         self._armed = time.monotonic_ns()

@@ -10,6 +10,7 @@ import os
 import select
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pytest_atexit import _system
 
@@ -22,6 +23,23 @@ WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 def ticks(count: int) -> float:
     """Returns nanoseconds."""
     return count * 1e9 / os.sysconf("SC_CLK_TCK")
+
+
+class Start(NamedTuple):
+    """Something was started then, or soon after, as this pid: what it starts is younger.
+
+    Attributes:
+        pid: of it.
+        started: in clock ticks since boot.
+    """
+
+    pid: int
+    started: int
+
+    @staticmethod
+    def moment() -> int:
+        """Returns the present one."""
+        return int(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // ticks(1))
 
 
 def contents(path: str) -> bytes:
@@ -84,6 +102,10 @@ class Process:
         """Returns the process of this pid, or None if there is none or it is a zombie."""
         process = cls.look(pid)
         return None if process is None or process.is_zombie else process
+
+    def runs(self, part: bytes) -> bool:
+        """Whether that is a part of its command line."""
+        return part in contents(f"/proc/{self.pid}/cmdline")
 
     def may_be_starting(self) -> bool:
         """Whether it is a Python that has just been started, and so may not have come to write anything."""

@@ -17,7 +17,7 @@ from pytest_atexit._launch._fork import Forked
 from pytest_atexit._launch._moments import Moments
 from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
-from pytest_atexit._launch._process import Process, wait_for_end, written_by
+from pytest_atexit._launch._process import Process, Start, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._tree import Tree
 from pytest_atexit._records import Recorded, lives_of, records_of
@@ -26,12 +26,14 @@ from pytest_atexit._status import ExitStatus
 from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
+    from pytest_atexit._commands._server import Answers
     from pytest_atexit._events import ProcessBegan
     from pytest_atexit._launch._agent import Agent
     from pytest_atexit._launch._guardian import Guardian
     from pytest_atexit._launch._invocation import Invocation, Stdin
     from pytest_atexit._launch._launcher import Launcher
     from pytest_atexit._replay import Life
+    from pytest_atexit._result import Command
 
 NANOSECONDS = 1e-9
 READING_PAUSE = 0.02  # seconds between two looks at what a running program has recorded
@@ -54,6 +56,8 @@ class Run:
         overran: the timeout in seconds, if it was killed for that.
         hung: what its main process hung in then, in words.
         moments: at which tests hold it.
+        answers: those for commands that it calls; None if these are real ones.
+        refused: the commands that it called and that were not registered, as of the latest result.
     """
 
     def __init__(
@@ -65,21 +69,25 @@ class Run:
         stdin: Stdin,
         *,
         attended: bool,
+        answers: Answers | None = None,
     ) -> None:
-        self.invocation = invocation
+        self.answers = answers
+        self.invocation = invocation = replace(invocation, answered=answers.environment) if answers else invocation
         self._agent = str(agent.folder)
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
         # From its own /proc, or as another user namespace's, PID 1 can't come at our memory.
         self._journal = Journal(journal, str(agent.folder) if invocation.as_pid1 else "")
         self.moments = Moments(self._journal)
         variable = self._journal.path if attended else self.moments.variable
-        self.began = time.monotonic_ns()
+        self.began, moment = time.monotonic_ns(), Start.moment()
         try:
             self._agent_entry = agent.entry(invocation)
             child = launcher.launch(invocation, variable, self._agent_entry, stdin)
             self.output = Output(child, in_thread=not attended)
         except (LaunchError, OSError, RuntimeError) as error:
             self._journal.close()
+            if answers:
+                answers.close()
             if isinstance(error, LaunchError):
                 raise
             if isinstance(error, ProcessLookupError):  # it has ended and is reaped
@@ -91,16 +99,15 @@ class Run:
         self.command = invocation.shell_line
         self._guardian = guardian
         guardian.watch(self.pid)
-        # It is not reaped before `close`, unless by somebody else; then what comes is known to be younger than we are.
-        first = Process.look(self.pid) or Process.look(os.getpid())
-        assert first is not None
         marks = os.fsencode(agent.folder), b"PYTEST_ATEXIT_JOURNAL=%b\0" % variable.encode()
-        self._tree = Tree(first, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
+        since = Start(self.pid, moment)
+        self._tree = Tree(since, marks, journal, lambda: set() if self.output.is_taken else {self.pid})
         self.caught: set[int] = set()
         self.grace: tuple[float, int] | None = None
         self.grace_used: float | None = None
         self.overran: float | None = None
         self.hung = ""
+        self.refused: list[Command] = []
         self._final: ExitResult | None = None
         self._released = False
         self._lives: list[Life] = []
@@ -228,10 +235,21 @@ class Run:
             if alive or more:
                 wait_for_end(alive, PAUSE if more else left)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and no recorded process below it, a daemon, goes on."""
+        if not self.ended:
+            return False
+        lives = self.lives()
+        living = self.living(lives)
+        return not living.intersection(self._recorded(lives)) and not self._may_get_more(lives, living)
+
     def _may_get_more(self, lives: list[Life], living: set[Process]) -> bool:
         """Whether a process was forked or started just now and has not come to write anything."""
         known = {life.began.pid for life in lives}
         starting = (process for process in living if process.pid not in known and process.may_be_starting())
+        if self.answers and any(self.answers.is_stub(process.pid) for process in living):
+            return True
         return bool(living) and (any(life.unborn for life in lives) or any(starting))
 
     def result(self, living: set[Process] | None = None) -> ExitResult | None:
@@ -263,13 +281,14 @@ class Run:
         """End what lives of the program and its descendants; returns the pids that had to be killed."""
         if self._released:
             return []
+        stubs = self._stubs()
         try:
             killed = self._tree.end(KILL_PATIENCE)  # before the journal is read, which may be long or malformed
             if recorded := self._recorded(self.lives()):
                 killed |= self._tree.end(KILL_PATIENCE, recorded)
         finally:
             self.output.wait(KILL_PATIENCE)
-        return sorted(process.pid for process in killed)
+        return sorted(process.pid for process in killed - stubs)
 
     def close(self) -> list[int]:
         """Leave nothing behind; returns the pids that had to be killed."""
@@ -282,13 +301,38 @@ class Run:
 
     def _release(self) -> None:
         self._released = True
+        if self.answers:
+            if self._stubs():  # nobody is left who could wait for them
+                self._tree.end(KILL_PATIENCE)
+            self.answers.close()
         self._guardian.forget(self.pid)  # before the pid can become another's
         self.output.close()
         self._journal.close()
 
     def living(self, lives: list[Life]) -> set[Process]:
-        """What lives of the program, wherever it went."""
-        return self._tree.find(self._recorded(lives))
+        """What lives of the program, wherever it went: but no stub that has asked, for it is only a command's shape."""
+        living = self._tree.find(self._recorded(lives))
+        if self.answers is None:
+            return living
+        known = self.answers.known_pids
+        return {process for process in living if process.pid not in known or not self.answers.is_stub(process.pid)}
+
+    def _stubs(self) -> set[Process]:
+        """What stands for commands."""
+        if self.answers is None:
+            return set()
+        return {process for process in self._tree.find() if self.answers.is_stub(process.pid)}
+
+    def _commands(self) -> tuple[list[Command], list[Command]]:
+        """Returns the commands that were called and answered for, and those that were refused."""
+        if self.answers is None:
+            return [], []
+        from pytest_atexit._commands import commands_of  # noqa: PLC0415, few tests need it
+
+        outside = {1: self.pid} if self.invocation.as_pid1 else {}
+        asked = self.answers.asked()
+        answered, refused = ([each for each in asked if each.is_refused is wanted] for wanted in (False, True))
+        return commands_of(answered, self._lives, outside), commands_of(refused, self._lives, outside)
 
     def _result(self, records: list[Recorded], left: list[int]) -> ExitResult:
         main, status = records[0], self.status
@@ -311,6 +355,7 @@ class Run:
             is_foreign=main.record.pid != self.pid,
             is_pid1=self.invocation.as_pid1,
         )
+        commands, self.refused = self._commands()
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         ended = {"status": status, "ending": ending_of(evidence), "reason": reason_of(evidence)}
         return ExitResult(
@@ -325,6 +370,7 @@ class Run:
             command=self.command,
             grace_used=self.grace_used,
             killed_after_grace=self.grace is not None and killed,
+            commands=commands,
         )
 
 

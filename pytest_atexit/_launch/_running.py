@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -203,7 +204,7 @@ class RunningProgram:
             PytestAtexitError: the handler had already begun, and no other one of that name is registered.
         """
         __tracebackhide__ = True
-        return Moment(self._run, self._until, name, timeout)
+        return Moment(self._run, partial(self._until, in_daemons=True), name, timeout)
 
     def send_signal(self, signum: int | str) -> None:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
@@ -282,18 +283,26 @@ class RunningProgram:
             self._run.caught.discard(signum)
 
     def _until(
-        self, check: Callable[[], T | None], timeout: float | None, what: str, why: Callable[[], list[str]] = list
+        self,
+        check: Callable[[], T | None],
+        timeout: float | None,
+        what: str,
+        why: Callable[[], list[str]] = list,
+        *,
+        in_daemons: bool = False,
     ) -> T:
         """Returns the first true value of `check`, which is asked again at each output and each PAUSE.
 
         If there is none, an error says what the test waited for, and in lines from `why` what there was instead.
+        `in_daemons`: it may come after the program's end, as long as there are recorded processes below it.
         """
         __tracebackhide__ = True
         limit = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         changed = self._run.output.changed
         while True:
-            ended = self._run.ended  # first: a value that came just before the end counts
+            # First: a value that came just before the end counts.
+            ended = self._run.is_over if in_daemons else self._run.ended
             if value := check():
                 return value
             if ended:
@@ -329,6 +338,10 @@ class RunningProgram:
                 f"that it started may be missing\n{_explain.report(result)}",
                 result,
             )
+        if self._run.refused:
+            from pytest_atexit._commands import raise_refused  # noqa: PLC0415, few tests need it
+
+            raise_refused(result, self._run.refused)
         if not allow_failures:
             check_failures(result)
         check_policy(result, self._must_run)

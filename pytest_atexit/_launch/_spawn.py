@@ -59,6 +59,7 @@ def environment(invocation: Invocation, journal: str, entry: Path) -> dict[str, 
         env["PYTEST_ATEXIT_PATH"] = "\x1f".join(invocation.import_paths)
     if invocation.ending:
         env["PYTEST_ATEXIT_ENDING"] = invocation.ending
+    env.update(invocation.answered)
     return env
 
 

@@ -18,27 +18,29 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from pytest_atexit._launch._process import Process, contents, ticks, wait_for_end
+from pytest_atexit._launch._process import Process, Start, contents, ticks, wait_for_end
 
 YOUNG = 1e9  # nanoseconds in which the kernel can't have given out all pids
 FREEZE = 1.0  # seconds in which what forks on and on is only stopped; then it is killed as it is found
 LOOKS = 20  # in vain, one after the other, after which nothing more is expected, though others come and go
 QUIET_LOOKS = 2  # see `_search`
 ROUND = 0.1  # seconds to wait for the end of killed processes before the next look
+TIDYING = 1.0  # seconds in which multiprocessing's resource trackers may remove what the others leave
+TRACKER = b"from multiprocessing.resource_tracker import"  # in its command line
 
 
 class Tree:
     """The processes of one or more programs.
 
     Args:
-        since: the process that was started first of these, or one before it.
+        since: the start of the process that was started first of these, or of one before it.
         environment: byte strings that are all in the environment of what they start.
         journal: what their journals' names begin with.
         sessions: returns the sessions that they were started in, which are also the pids of their first processes.
     """
 
     def __init__(
-        self, since: Process, environment: tuple[bytes, ...], journal: str, sessions: Callable[[], set[int]]
+        self, since: Start, environment: tuple[bytes, ...], journal: str, sessions: Callable[[], set[int]]
     ) -> None:
         self._since = since
         self._until = float("inf")
@@ -138,7 +140,8 @@ class Tree:
         """End all of them and what they start meanwhile; returns what had to be killed.
 
         What is found is stopped first, for a stopped process neither forks nor leaves its children. What this process
-        may not signal is left alone.
+        may not signal is left alone. A resource tracker is killed last: once all others are gone, it removes their
+        shared memory and ends by itself.
 
         Args:
             patience: seconds after which it gives up.
@@ -146,6 +149,7 @@ class Tree:
         """
         began = time.monotonic()
         ended: set[Process] = set()
+        trackers: set[Process] = set()
         # Before anything is looked at, which takes long while many processes fork: the groups of the first ones.
         refused = _send(signal.SIGSTOP, self._first_ones())
 
@@ -158,10 +162,15 @@ class Tree:
             known = ended = ended | found
             if new and time.monotonic() - began < FREEZE:
                 continue
+            if tidying := {process for process in found - trackers if process.runs(TRACKER)}:
+                trackers |= tidying
+                _leave_to(tidying, found - tidying)
+                continue
             refused |= _send(signal.SIGKILL, found)
+            trackers -= found
             wait_for_end(found - refused, ROUND)
         self._reap(ended)
-        return ended - refused
+        return ended - refused - trackers
 
 
 def _send(signum: int, processes: Iterable[Process]) -> set[Process]:
@@ -169,19 +178,30 @@ def _send(signum: int, processes: Iterable[Process]) -> set[Process]:
     return {process for process in processes if not process.signal_group(signum)}
 
 
+def _leave_to(trackers: Iterable[Process], others: Iterable[Process]) -> None:
+    """Kill the others, one by one, for trackers are in their groups, and let the trackers end by themselves."""
+    deadline = time.monotonic() + TIDYING
+    for process in others:
+        process.signal(signal.SIGKILL)
+    for tracker in trackers:
+        tracker.signal(signal.SIGCONT)
+    while (left := [now for each in trackers if (now := Process.of(each.pid)) == each]) and time.monotonic() < deadline:
+        wait_for_end(left, deadline - time.monotonic())
+
+
 def _last_pid() -> int:
     """The pid that the kernel gave out last, to a process or a thread; 0 if it doesn't say."""
     return int((contents("/proc/loadavg").split() or [b"0"])[-1])
 
 
-def _last_since(first: Process) -> int:
+def _last_since(first: Start) -> int:
     """The pid that was given out last, if all that were since a process was started are higher than its; else 0."""
     last = _last_pid()
     is_young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks(first.started) < YOUNG
     return last if is_young and last >= first.pid else 0
 
 
-def _pids_since(first: Process) -> list[int]:
+def _pids_since(first: Start) -> list[int]:
     """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
     last = _last_since(first)
     if last == first.pid:

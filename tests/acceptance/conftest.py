@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_subprocess import FakeProcess
+
+from pytest_atexit import CapExit, ExitResult
 
 Inner = Callable[..., pytest.RunResult]
 
@@ -50,3 +53,13 @@ def sections() -> Callable[[pytest.RunResult, str], list[str]]:
         return ["\n".join(lines) for lines in found]
 
     return of
+
+
+@pytest.fixture
+def answered(capexit: CapExit, fp: FakeProcess) -> Callable[..., ExitResult]:
+    """A function that runs a program for whose commands pytest-subprocess answers."""
+
+    def run(program: object, *args: object, **options: object) -> ExitResult:
+        return capexit.run(program, *args, fp=fp, **options)
+
+    return run

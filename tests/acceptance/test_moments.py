@@ -296,6 +296,31 @@ def test_whichever_process_begins_first(capexit):
     ]
 
 
+@pytest.mark.atexit(linger=0.05)
+def test_a_handler_of_a_daemon(capexit):
+    """It can be held as long as the daemon lives, though the program has ended."""
+    program = capexit.start(
+        """
+import os
+reader, writer = os.pipe()
+if os.fork():
+    os.read(reader, 1)
+    os._exit(0)
+os.setsid()
+"""
+        + TWO_HANDLERS.replace('print("ready", flush=True)', "os.write(writer, b'.')")
+    )
+    (daemon,) = program.wait().left_running
+    moment, never = program.during("first"), program.during("frist")
+    os.kill(daemon, signal.SIGTERM)
+    with moment:
+        assert moment.pid == daemon
+    with pytest.raises(ProgramEnded, match="while the test waited for the handler 'frist' to begin"), never:
+        pass
+    (child,) = program.wait().children
+    assert child.ran == ["first", "last"]
+
+
 def test_a_handler_that_is_registered_later(capexit):
     """A moment may be armed before its handler is there."""
     reader, writer = os.pipe()

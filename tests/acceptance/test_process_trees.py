@@ -195,3 +195,22 @@ def test_no_core_file(capexit: CapExit, tmp_path: Path) -> None:
     assert result.status.signal == signal.SIGSEGV
     assert list(tmp_path.iterdir()) == []
     assert limits == (hard, hard)
+
+
+def test_shared_memory_of_a_killed_program_is_removed(capexit: CapExit) -> None:
+    """By multiprocessing's resource tracker, as after any SIGKILL: it outlives those that it works for."""
+    started = capexit.start("""
+        import time
+        from multiprocessing.shared_memory import SharedMemory
+        memory = SharedMemory(create=True, size=1)
+        print(memory.name, flush=True)
+        time.sleep(60)
+        """)
+    name = started.wait_for_output(r"\w+\n")[0].strip()
+    assert name in os.listdir("/dev/shm")
+    with pytest.raises(ProgramTimeout) as caught:
+        started.wait(timeout=0.1)
+    assert name not in os.listdir("/dev/shm")
+    assert caught.value.result is not None
+    assert [child.role for child in caught.value.result.children] == ["helper"]
+    assert "leaked shared_memory" in caught.value.result.stderr

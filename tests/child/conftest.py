@@ -16,7 +16,8 @@ import pytest
 from outcomes import Outcome, outcome_of
 
 from pytest_atexit import CapExit, ExitResult
-from pytest_atexit._journal import Journal, Program
+from pytest_atexit._journal import Journal
+from pytest_atexit._lines import Program
 
 # Coverage changes what we observe (`os._exit` becomes a Python function, there is one more handler and a tracer), and
 # the interpreter's own variables are those of the shell that runs the tests.

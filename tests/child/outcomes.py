@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_atexit import ExitResult
 from pytest_atexit._events import Event
-from pytest_atexit._journal import Program
+from pytest_atexit._lines import Program
 
 ADDRESS = re.compile(r"(?<=0x)[0-9a-f]+|(?<= id=')[0-9]+(?=')")  # the second is how a mock says it
 

@@ -124,3 +124,34 @@ def test_exceptions_ignored_elsewhere_are_nobodys_failure(recorded: Recorded) ->
     assert result.failed == ["drops_and_fails"]
     assert (exception := of(result, "drops_and_fails").exception)
     assert exception.message == "'own'"
+
+
+def test_two_threads_that_run_handlers_at_once(recorded: Recorded) -> None:
+    """A failure belongs to the handler that raised, also if another one was called since and still runs."""
+    result = recorded("""
+        import atexit, threading
+        inside, after, over = threading.Event(), threading.Event(), threading.Event()
+        def waits():
+            if threading.current_thread().name == "second":
+                after.set()
+                over.wait()
+        def fails():
+            if threading.current_thread().name == "first":
+                inside.set()
+                after.wait()
+                raise ValueError("of fails")
+        def first():
+            atexit._run_exitfuncs()
+            over.set()
+        def second():
+            inside.wait()
+            atexit._run_exitfuncs()
+        atexit.register(waits)
+        atexit.register(fails)
+        threads = [threading.Thread(target=each, name=each.__name__) for each in (first, second)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        """)
+    told = [(each.name, each.state) for each in result.timeline]
+    assert sorted(told) == [("fails", "failed"), ("fails", "ran"), ("waits", "ran"), ("waits", "ran")]
+    assert [each.name for each in result.timeline if each.exception] == ["fails"]

@@ -13,7 +13,8 @@ from outcomes import events_of
 from pytest_atexit import ExitResult
 from pytest_atexit._errors import PytestAtexitError
 from pytest_atexit._events import Ended, Forked, Lost, ProcessBegan, Registered, Started, Unknown
-from pytest_atexit._journal import FORMAT, Journal, Program
+from pytest_atexit._journal import Journal
+from pytest_atexit._lines import FORMAT, Program
 from pytest_atexit._records import lives_of
 
 Recorded = Callable[..., ExitResult]
@@ -218,7 +219,7 @@ def test_torn_last_line_is_left_out(length: int, read: Callable[..., Program]) -
         b"R\n", b"R\t1\n", b"R\tx" + REGISTERED[3:], REGISTERED.replace(b"\t8\t", b"\t9\t"), REGISTERED.replace(b"i7", b"q7"),
         REGISTERED.replace(b"i7", b"ix"), REGISTERED.replace(b"t1:1", b"t2:2"), REGISTERED.replace(b"t1:1", b"tx:1"), REGISTERED.replace(b"\td0:0", b""),
         REGISTERED.replace(b"\td0:0", b"\td0:0\tmore"), b"S\n", b"S3000\n", b"Sx\t0\t1\n", b"S3000\t0\tx\n", b"S3000\t0\t1g\n", b"E3000\tx\n", b"S3000\t1\n", b"E\n", b"U\t1\n", b"U\t1\tx\n", b"U\t1\t\n",
-        b"F\t1\n", b"F\t1\tx\t0\n", b"T\n", b"T\tx\n", b"T\t1\tx\n", b"X\t1\n", b"N\n", b"N\t1\n", b"N\tx\ty\n", b"P\n", BEGAN.replace(b"\tstart", b""), b"\n",
+        b"F\t1\n", b"F\t1\tx\t0\n", b"T\n", b"T\tx\t0\n", b"T\t1\t0\tx\n", b"X\t1\n", b"N\n", b"N\t1\n", b"N\tx\ty\n", b"P\n", BEGAN.replace(b"\tstart", b""), b"\n",
     ],
 )  # fmt: skip
 def test_malformed_line_is_an_error(line: bytes, read: Callable[..., Program]) -> None:

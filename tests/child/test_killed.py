@@ -15,7 +15,7 @@ import pytest
 
 from pytest_atexit import CapExit, ExitResult, RunningProgram
 from pytest_atexit._events import Ended, Forked, Lost, Registered, Started, Threw, Unregistered
-from pytest_atexit._journal import Program
+from pytest_atexit._lines import Program
 
 pytestmark = pytest.mark.slow
 

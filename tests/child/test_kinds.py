@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_timeline_has_every_kind_in_true_order(recorded: Recorded) -> None:
     result.assert_order("callback", "begin", "worker", "handler", "finalizer", "process_finalizer", "late_finalizer")
     assert result.ran == ["handler"]
     assert [each.priority for each in result.timeline if each.kind == "multiprocessing"] == [10, -5]
+
+
+def test_modules_that_were_imported_before_the_agent_are_covered(recorded: Recorded, tmp_path: Path) -> None:
+    """A `.pth` file of the environment may import them: what the program has done at exit is recorded all the same."""
+    venv.create(tmp_path / "venv", symlinks=True, with_pip=False)
+    (packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    (packages / "early.pth").write_text(
+        "import multiprocessing.util, threading, weakref; weakref.finalize(threading, id, 0)\n"
+    )
+    result = recorded(ALL_KINDS, python=tmp_path / "venv" / "bin" / "python")
+    assert result.unrecorded > 0
+    assert [name for _, name in own(result)] == said(result)
+    assert len(said(result)) == len({*said(result)}) == 7
 
 
 def test_registered_work_is_among_the_handlers(recorded: Recorded) -> None:
@@ -174,6 +188,34 @@ def test_what_is_raised_by_any_kind_is_a_failure(recorded: Recorded, kind: str) 
     assert (failed.kind, failed.name) == (kind, FAILING[kind][1])
     result.assert_failed(failed.name, KeyError, match="missing")
     assert "KeyError: 'missing'" in result.stderr  # as the program itself says
+
+
+def test_thread_that_raises_before_the_interpreter_waits_for_it(recorded: Recorded) -> None:
+    """If it is over by then, an exception was ignored; if not, for what handles it lasts, the thread has failed."""
+    for lasts in False, True:
+        result = recorded(
+            SAY
+            + """
+go, inside = threading.Event(), threading.Event()
+def hook(arguments):
+    inside.set()
+    if LASTS: threading.main_thread().join()  # which is over when the interpreter begins to wait for threads
+def fails():
+    go.wait()
+    raise ValueError("early")
+def callback():
+    go.set()
+    inside.wait()
+    LASTS or worker.join()
+threading.excepthook = hook
+threading._register_atexit(callback)
+worker = threading.Thread(target=fails, name="worker")
+worker.start()
+""".replace("LASTS", str(lasts))
+        )
+        told = [(each.kind, each.name, each.state) for each in result.timeline if each.name == "worker"]
+        assert told == [("thread" if lasts else "unraisable", "worker", "failed")]
+        result.assert_failed("worker", ValueError, match="early")
 
 
 def test_interrupt_while_the_interpreter_waits_is_an_ignored_exception(recorded: Recorded) -> None:
@@ -371,3 +413,20 @@ def test_a_callback_of_a_program_without_atexit(same: Callable[..., ExitResult],
     program = "import threading\nthreading._register_atexit(print, 'called')\n"
     result = same(script(program))
     assert [(each.kind, each.name) for each in result.timeline] == [("threading", "print")]
+
+
+def test_many_finalizers_that_are_cleared_at_once_are_unregistered(recorded: Recorded) -> None:
+    """Each of them: a worker of multiprocessing begins so, in the little room that its parent left it."""
+    result = recorded("""
+        import multiprocessing.util, os
+        for _ in range(1_000):
+            multiprocessing.util.Finalize(None, print, exitpriority=1)
+        if not os.fork():
+            multiprocessing.util._finalizer_registry.clear()
+            os._exit(0)
+        os.wait()
+        multiprocessing.util._finalizer_registry.clear()
+        """)
+    for record in (result, *result.children):
+        cleared = [each.state for each in record.handlers if each.kind == "multiprocessing"]
+        assert cleared == ["unregistered"] * 1_000

@@ -101,6 +101,28 @@ def test_generations_of_forks_are_recorded(recorded: Recorded) -> None:
     assert [record.ran for record in chain] == [["handler"]] * 5
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="such a fork is a fatal error there: a lock was not taken before"
+)
+def test_fork_by_a_c_library_is_no_child(recorded: Recorded) -> None:
+    """It tells Python after the fork only, as uWSGI does: what its child does is not taken for another child's."""
+    result = recorded("""
+        import atexit, ctypes, os, sys
+        def of_the_first(): pass
+        def of_the_second(): pass
+        if not os.fork():
+            atexit.register(of_the_first)
+            sys.exit()
+        os.wait()
+        if not ctypes.PyDLL(None).fork():
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            atexit.register(of_the_second)
+            sys.exit()
+        os.wait()
+        """)
+    assert [child.ran for child in result.children] == [["of_the_first"]]
+
+
 def test_failed_fork_leaves_no_child(recorded: Recorded) -> None:
     """A fork that the system refuses is no process."""
     result = recorded("""
@@ -257,6 +279,20 @@ def test_status_is_what_the_parent_was_told(recorded: Recorded) -> None:
     assert len(told) >= 11
     assert {child.pid: child.status and child.status.returncode for child in result.children} == told
     assert result.ran == ["handler"]
+
+
+def test_status_is_known_where_waitpid_was_imported_by_name(recorded: Recorded) -> None:
+    """Bound in the program's own module before its first fork, and not looked up in `os`."""
+    result = recorded("""
+        from os import _exit, fork, wait, waitpid
+        if not (child := fork()):
+            _exit(3)
+        waitpid(child, 0)
+        if not fork():
+            _exit(4)
+        wait()
+        """)
+    assert [child.status for child in result.children] == [ExitStatus(code=3), ExitStatus(code=4)]
 
 
 def test_status_of_a_worker_is_its_exitcode(recorded: Recorded) -> None:

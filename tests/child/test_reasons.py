@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -111,6 +112,35 @@ def test_os_exit_in_a_thread(recorded: Recorded) -> None:
     """
     reason = "os._exit() was called at program.py:5 in thread worker: it ends the process without handlers"
     assert recorded(program).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        (
+            "atexit.register(os._exit, 3)",
+            "os._exit(3) was called as the handler _exit, registered at program.py:4: it ends the process without handlers",
+        ),
+        (
+            "atexit.register(os.execv, sys.executable, [sys.executable, '-c', ''])",
+            "os.execv replaced the program as the handler execv, registered at program.py:4: handlers don't survive that",
+        ),
+        (
+            "_thread.start_new_thread(os._exit, (3,)) and threading.Event().wait()",
+            "os._exit(3) was called from C code in thread ID: it ends the process without handlers",
+        ),
+    ],
+)
+def test_what_no_line_of_python_has_called(recorded: Recorded, deed: str, reason: str) -> None:
+    """The interpreter calls it by itself: there is no place of the call, but one of the registration."""
+    result = recorded(f"""
+    import atexit, os, sys, threading, _thread
+    atexit.register(print)
+    {deed}
+    """)
+    assert result.skipped == ["print"]
+    assert result.reason is not None
+    assert re.sub(r"in thread \d+", "in thread ID", result.reason) == reason
 
 
 def test_a_second_signal_during_a_handler(capexit: CapExit) -> None:

@@ -199,3 +199,23 @@ def test_fork_is_the_end_in_a_sub_interpreter(recorded: Recorded, plainly: Plain
     result = recorded(path)
     assert (result.children, timeline(result)) == ([], [(1, "a"), (0, "first")])
     assert result.stdout == plainly(path).stdout
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="brings sub-interpreters that were left open to their end")
+def test_reason_of_what_is_cut_off(recorded: Recorded) -> None:
+    """What comes behind the traceback that a handler prints doesn't run, and the reason says why."""
+    result = recorded("""
+        import atexit, os
+        import _xxsubinterpreters as interpreters
+        def write(*words): os.write(1, b".")
+        code = "import atexit, os\\ndef h%d(): os.write(1, b'.')\\natexit.register(h%d)\\n%s"
+        a, b = interpreters.create(), interpreters.create()
+        interpreters.run_string(a, code % (1, 1, ""))
+        interpreters.run_string(b, code % (2, 2, "def fails(): 1/0\\natexit.register(fails)"))
+        atexit.register(write)
+        interpreters.destroy(a)
+        """)
+    assert (result.ran, result.failed, result.skipped) == (["h1", "write", "fails"], ["fails"], ["h2"])
+    assert result.reason == (
+        "their sub-interpreter was left open: up to Python 3.11 such a one may be cut off amid its handlers"
+    )

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import pytest_atexit
-from pytest_atexit import _journal
+from pytest_atexit import _journal, _lines
 from pytest_atexit._launch import _agent, _bytecode, _moments, _stacks
 
 CORE, UNBUILT = "sitecustomize", "unbuilt"
@@ -63,7 +63,7 @@ def defined(tree: ast.Module) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("FORMAT", _journal), ("PROGRAM_BITS", _journal), ("STACKS_SIGNAL", _stacks)]
+    ("name", "module"), [("FORMAT", _lines), ("PROGRAM_BITS", _journal), ("STACKS_SIGNAL", _stacks)]
 )
 def test_constants_of_both_sides_are_equal(name: str, module: ModuleType) -> None:
     """What both sides must know is the same on both."""

@@ -1,7 +1,7 @@
 """What a program's events say of its life."""
 
 from pytest_atexit._events import Forked, ProcessBegan
-from pytest_atexit._journal import Program
+from pytest_atexit._lines import Program
 from pytest_atexit._replay import replay
 
 
