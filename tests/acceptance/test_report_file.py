@@ -80,7 +80,7 @@ def test_a_worker_that_crashes_in_a_test_takes_no_run_along(inner: Inner, tmp_pa
         import os, signal
         import pytest
 
-        UP = "import atexit, signal; atexit.register(print); print('up', flush=True); signal.pause()"
+        UP = "import atexit, time; atexit.register(print); print('up', flush=True); time.sleep(60)"
 
         def test_crashes(capexit):
             capexit.run("import atexit; atexit.register(print, 'half a \\\\udc80', file=None)")
