@@ -29,6 +29,7 @@ from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
+from pytest_atexit._launch._tree import TRACKER
 from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
@@ -363,14 +364,21 @@ class RunningProgram:
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
         lives = run.lives()
-        alive = run.processes(lives)
-        stacks = stacks_of(alive, run.output)
+        living = {process for process in run.living(lives) if not process.runs(TRACKER)}  # which waits for the others
+        alive = [process for process in run.processes(lives) if process in living]
         inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
-        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders, inside)
-        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(hung)]
+        hung = hung_processes(run.records(lives), living, run.folders, inside)
+        held = run.moments.lines({process.pid for process in alive})
+
+        def ask() -> None:
+            stacks = stacks_of(alive, run.output)
+            for each in hung:
+                each.threads = stacks.get(each.pid)
+
         run.overran = limit
+        run.kill_tree(before_kill=ask)
+        lines = [*held, *explain_hang(hung)]
         run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
-        run.kill_tree()
         result = self._result = run.result()
         self.on_end()
         headline = f"the program was still running after {limit:g} s and was killed"
