@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import signal
 from collections import Counter
@@ -203,8 +202,7 @@ def check_known(names: Iterable[object], records: Iterable[ProcessRecord]) -> No
             msg = f"names of handlers are text, not {type(name).__name__}: {name!r}"
             raise TypeError(msg)
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = _explain.did_you_mean(name, known)
             others = [child for child in getattr(records[0], "children", ()) if name in child.registered]
             if others:
                 where = _explain.listed(f"process {child.pid} ({child.role})" for child in others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -32,6 +33,12 @@ def listed(names: Iterable[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Returns "1 handler", "2 handlers"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns " Did you mean 'flush'?", or nothing where no known name is like this one."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 KINDS = {  # on the timeline, and what a message calls them
@@ -160,15 +167,21 @@ def timeline(record: ProcessRecord) -> list[str]:
     return [f"{title}:", *lines, *more, *(f"    {line}" for line in _exceptions(record))]
 
 
+def state_of(handler: Handler, *, still_running: bool) -> str:
+    """Returns its state, in other words where the process has not ended: what is skipped there may still run."""
+    words = {"skipped": "registered", "unfinished": "running"} if still_running else {}
+    return words.get(handler.state, handler.state)
+
+
 def _row(handler: Handler, *, still_running: bool) -> tuple[str, str, str, str, str]:
-    state = {"skipped": "registered", "unfinished": "running"}.get(handler.state, "") if still_running else ""
+    state = state_of(handler, still_running=still_running)
     called = handler.state not in ("skipped", "unregistered")
     when = f"{handler.started:.3f} s" if called and handler.started is not None else ""
     took = f"{handler.duration * 1000:.1f} ms" if called and handler.duration is not None else ""
     notes = [_what(handler)]
     notes += ["inherited"] if handler.inherited else []
     notes += [handler.origin] if handler.origin != "program" else []
-    return when, state or handler.state, _cut(printable(str(handler))), took, printable(", ".join(notes))
+    return when, state, _cut(printable(str(handler))), took, printable(", ".join(notes))
 
 
 def _what(handler: Handler) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 import signal
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from pytest_atexit._explain import did_you_mean
 
 LAST_PORT = 65535
+LAST_STATUS = 599  # of HTTP
 # Signals that `stop` takes as bare numbers, beside real-time ones (systemd's SIGRTMIN + 3 is a bare number); others by
 # name or as signal.SIGX.
 BY_NUMBER = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM")
@@ -26,18 +31,60 @@ def check_port(port: object) -> None:
         raise ValueError(f"a port is a number from 1 to {LAST_PORT}, not {port!r}")
 
 
-def number_of(signum: int | str) -> int:
-    """Returns the number of a signal, which may be given by name.
+def check_url(url: object, status: object) -> None:
+    """Raise a ValueError if no GET of the address could ever give that status."""
+    __tracebackhide__ = True
+    address = urlsplit(url) if isinstance(url, str) else None
+    if address is None or address.scheme not in ("http", "https") or not address.hostname:
+        missing = f": did you mean 'http://{url}'?" if isinstance(url, str) and "//" not in url else ""
+        raise ValueError(f"a url begins with http:// or https:// and has a host, not as {url!r}{missing}")
+    if not (isinstance(status, int) and HTTPStatus.OK <= status <= LAST_STATUS):
+        raise ValueError(f"a status is a number from {HTTPStatus.OK:d} to {LAST_STATUS}, not {status!r}")
+
+
+def check_handlers(names: tuple[object, ...]) -> None:
+    """Raise an error if these are no names of handlers: a ValueError if there are none, else a TypeError."""
+    __tracebackhide__ = True
+    if not names:
+        msg = "name the handlers to wait for"
+        raise ValueError(msg)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"names of handlers are text, not {type(name).__name__}: {name!r}")
+
+
+def number_of(signum: object) -> int:
+    """Returns the number of a signal, which may be given by name; 0 asks whether a process is there.
 
     Raises:
-        ValueError: there is no signal of that name.
+        ValueError: there is no such signal.
     """
     __tracebackhide__ = True
     if isinstance(signum, str):
-        if signum.upper() not in signal.Signals.__members__:
-            raise ValueError(f"there is no signal {signum!r}")
-        return signal.Signals[signum.upper()]
+        name = signum.upper()
+        if name not in signal.Signals.__members__:
+            prefixed = f"SIG{name}" in signal.Signals.__members__
+            hint = f" Did you mean 'SIG{name}'?" if prefixed else did_you_mean(name, signal.Signals.__members__)
+            raise ValueError(f"there is no signal {signum!r}.{hint}" if hint else f"there is no signal {signum!r}")
+        return signal.Signals[name]
+    if not (isinstance(signum, int) and 0 <= signum < signal.NSIG):
+        raise ValueError(
+            f"there is no signal {signum!r}: a number below {int(signal.NSIG)} or a name such as 'SIGTERM'"
+        )
     return signum
+
+
+def catchable(signum: int | str) -> int:
+    """Returns the number of a signal that a program can handle.
+
+    Raises:
+        ValueError: there is no such signal, or no program can handle it.
+    """
+    __tracebackhide__ = True
+    number = number_of(signum)
+    if number in (0, signal.SIGKILL, signal.SIGSTOP):
+        raise ValueError(f"no program can have a signal handler for {signum!r}")
+    return number
 
 
 def ending_signal(given: int | str) -> int:

@@ -224,6 +224,20 @@ class Moment:
         """Returns lines on why the handler didn't begin."""
         if self._has_begun():
             return [f"{self.name!r} had begun before the moment was armed: arm it before the test sets the end off"]
-        handlers = [handler for recorded in self._run.records() for handler in recorded.record.handlers]
-        told = [f"  {h.name}  {h.state}, registered at {h.where}" for h in handlers[: _explain.SHOWN_HANDLERS]]
-        return ["handlers there were:", *told] if told else ["no handler was registered"]
+        running = not self._run.ended
+        records = [recorded.record for recorded in self._run.records()]
+        handlers = [handler for record in records for handler in record.handlers]
+        names = dict.fromkeys(handler.name for handler in handlers)
+        lines = []
+        if self.name not in names:
+            lines.append(f"no handler {self.name!r} was registered.{_explain.did_you_mean(self.name, names)}")
+        if running and not any(record.timeline for record in records):
+            lines.append(
+                "the program still ran, and had called no handler: arm the moment, set the end off, then enter it: "
+                f"moment = program.during({self.name!r}); program.terminate(); with moment: ..."
+            )
+        told = [
+            f"  {handler.name}  {_explain.state_of(handler, still_running=running)}, registered at {handler.where}"
+            for handler in handlers[: _explain.SHOWN_HANDLERS]
+        ]
+        return [*lines, "handlers there were:", *told] if told else [*lines, "no handler was registered"]

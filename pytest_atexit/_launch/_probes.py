@@ -8,7 +8,13 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_atexit import _explain
+
+if TYPE_CHECKING:
+    from pytest_atexit._result import ProcessRecord
 
 CONNECT_PATIENCE = 1.0  # seconds for one attempt to connect
 
@@ -22,17 +28,41 @@ def accepts(host: str, port: int) -> bool:
     return True
 
 
-def status_of(url: str) -> int | None:
-    """Returns the status of a GET without a proxy, or None where nobody answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=CONNECT_PATIENCE) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except (OSError, http.client.HTTPException):
-        return None
+class Address:
+    """What a GET of an address, without a proxy, gives.
+
+    Attributes:
+        answer: the last one, in words.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.answer = ""
+        self._url = url
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def gives(self, status: int) -> bool:
+        """Whether the answer has this status."""
+        try:
+            with self._opener.open(self._url, timeout=CONNECT_PATIENCE) as response:
+                found = int(response.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            found = error.code
+        except (OSError, http.client.HTTPException) as error:
+            self.answer = f"there was no answer: {getattr(error, 'reason', '') or repr(error)}"
+            return False
+        self.answer = f"the last answer had status {found}"
+        return found == status
+
+
+def registered_instead(names: Sequence[str], record: ProcessRecord | None) -> list[str]:
+    """Returns lines on which of the names were not registered, and what was."""
+    if record is None:
+        return ["nothing was recorded of it so far"]
+    there = [handler.name for handler in record.handlers]
+    missing = [name for name in names if name not in there]
+    lines = [f"{name!r} was not registered.{_explain.did_you_mean(name, there)}" for name in missing]
+    return [*lines, *_explain.known(record).splitlines()]
 
 
 def name_of(predicate: Callable[..., object]) -> str:

@@ -22,11 +22,19 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
+from pytest_atexit._launch._arguments import (
+    catchable,
+    check_handlers,
+    check_port,
+    check_timeout,
+    check_url,
+    ending_signal,
+    number_of,
+)
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._policy import check_policy
-from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
+from pytest_atexit._launch._probes import Address, accepts, name_of, registered_instead, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._launch._tree import TRACKER
@@ -151,9 +159,12 @@ class RunningProgram:
         Raises:
             WaitTimeout: it did not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: that is no address, or no status.
         """
         __tracebackhide__ = True
-        self._until(lambda: status_of(url) == status, timeout, f"status {status} of {url}")
+        check_url(url, status)
+        address = Address(url)
+        self._until(lambda: address.gives(status), timeout, f"status {status} of {url}", lambda: [address.answer])
 
     def wait_for_handlers(self, *names: str, timeout: float | None = None) -> None:
         """Wait until handlers of these names are registered in the main process.
@@ -162,13 +173,17 @@ class RunningProgram:
             WaitTimeout: they were not in `timeout` seconds.
             ProgramEnded: the program ended first.
             ValueError: no names were given.
+            TypeError: a name is no text.
         """
         __tracebackhide__ = True
-        if not names:
-            msg = "name the handlers to wait for"
-            raise ValueError(msg)
+        check_handlers(names)
         what = f"the registration of {_explain.listed(names)}"
-        self._until(lambda: {*names} <= {handler.name for handler in self.handlers}, timeout, what)
+        self._until(
+            lambda: {*names} <= {handler.name for handler in self.handlers},
+            timeout,
+            what,
+            lambda: registered_instead(names, next((each.record for each in self._run.records()), None)),
+        )
 
     def wait_for_signal_handler(self, signum: int | str, timeout: float | None = None) -> None:
         """Wait until the program has a signal handler installed. The kernel is asked; the program can't tell.
@@ -176,9 +191,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it had none in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError: there is no such signal, or no program can handle it.
         """
         __tracebackhide__ = True
-        number = number_of(signum)
+        number = catchable(signum)
         what = f"a signal handler for {signal_name(number)}"
         self._until(lambda: SignalMasks.of(self.pid).catches(number), timeout, what)
 
@@ -211,8 +227,9 @@ class RunningProgram:
         """Send a signal, by number or name, to the program; after its end nothing happens, as with `Popen`.
 
         Raises:
-            ValueError: there is no signal of that name.
+            ValueError: there is no such signal.
         """
+        __tracebackhide__ = True
         number = number_of(signum)
         self._note_disposition(number)
         self._run.signal(number)

@@ -19,6 +19,14 @@ from pytest_atexit import (
 THREAD_NAME = re.compile(r"(thread 0x…) \[.*?\]")  # faulthandler tells it from Python 3.14 on
 
 
+NO_HANDLERS = [
+    "'close' was not registered.",
+    "'flush' was not registered.",
+    "No handler was registered in this process.",
+]
+REFUSED = ["there was no answer: [Errno 111] Connection refused"]
+
+
 @pytest.fixture
 def message(steady):
     """A function that returns the message of a call that raises, without what differs from run to run."""
@@ -257,22 +265,23 @@ def test_a_wait_for_a_program_that_ends(capexit, message):
 
 
 @pytest.mark.parametrize(
-    ("wait", "args", "what"),
+    ("wait", "args", "told"),
     [
-        ("wait_for_output", ["ready"], "output that matches 'ready'"),
-        ("wait_for_port", [9], "port 9 of 127.0.0.1"),
-        ("wait_for_url", ["http://127.0.0.1:9/"], "status 200 of http://127.0.0.1:9/"),
-        ("wait_for_handlers", ["close", "flush"], "the registration of close and flush"),
-        ("wait_for_signal_handler", [15], "a signal handler for SIGTERM"),
-        ("wait_for", [lambda: False], "<lambda>() (test_error_messages.py:LINE) to be true"),
+        ("wait_for_output", ["ready"], ["output that matches 'ready'"]),
+        ("wait_for_port", [9], ["port 9 of 127.0.0.1"]),
+        ("wait_for_url", ["http://127.0.0.1:9/"], ["status 200 of http://127.0.0.1:9/", *REFUSED]),
+        ("wait_for_handlers", ["close", "flush"], ["the registration of close and flush", *NO_HANDLERS]),
+        ("wait_for_signal_handler", [15], ["a signal handler for SIGTERM"]),
+        ("wait_for", [lambda: False], ["<lambda>() (test_error_messages.py:LINE) to be true"]),
     ],
 )
-def test_a_wait_in_vain(capexit, message, wait, args, what):
-    """It says for what it waited, and what the program wrote."""
+def test_a_wait_in_vain(capexit, message, wait, args, told):
+    """It says for what it waited, what there was instead, and what the program wrote."""
     with capexit.start("import time; print('starting', flush=True); time.sleep(60)") as program:
         program.wait_for_output("starting")
         text = message(WaitTimeout, getattr(program, wait), *args, timeout=0.1)
-    expected = f"the test waited 0.1 s for {what}, in vain\nstdout:\n  starting"
+    what, *why = told
+    expected = "\n".join([f"the test waited 0.1 s for {what}, in vain", *why, "stdout:", "  starting"])
     check_text(re.sub(r"(?<=messages.py:)\d+", "LINE", text), expected)
 
 

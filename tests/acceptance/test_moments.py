@@ -35,6 +35,12 @@ while True:  # and no long sleep: a signal that comes just before that waits for
 """
 
 
+NOTHING_HAD_SET_IT_OFF = (
+    "the program still ran, and had called no handler: arm the moment, set the end off, then enter it: "
+    "moment = program.during('first'); program.terminate(); with moment: ..."
+)
+
+
 @pytest.fixture
 def started(capexit):
     """A function that starts the program with two handlers and returns it when it is ready."""
@@ -382,13 +388,19 @@ def test_never_begun(started):
     program = started()
     with pytest.raises(WaitTimeout) as error, program.during("first", timeout=0.05):
         pass
-    assert message_of(error).startswith("the test waited 0.05 s for the handler 'first' to begin, in vain")
+    assert re.sub(r"\S*program.py:\d", "program.py:N", str(error.value)).splitlines()[:4] == [
+        "the test waited 0.05 s for the handler 'first' to begin, in vain",
+        NOTHING_HAD_SET_IT_OFF,
+        "handlers there were:",
+        "  last  registered, registered at program.py:N",
+    ]
     moment = program.during("frist")
     program.terminate()
     with pytest.raises(ProgramEnded) as error, moment:
         pass
-    assert re.sub(r"\S*program.py:\d", "program.py:N", str(error.value)).splitlines()[:3] == [
+    assert re.sub(r"\S*program.py:\d", "program.py:N", str(error.value)).splitlines()[:4] == [
         "the program ended (exit code 3) while the test waited for the handler 'frist' to begin",
+        "no handler 'frist' was registered. Did you mean 'first'?",
         "handlers there were:",
         "  last  ran, registered at program.py:N",
     ]

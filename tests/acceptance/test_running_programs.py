@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pytest_atexit import Ending
+from pytest_atexit import Ending, WaitTimeout
 
 SERVER = """
 import atexit, http.server, signal, sys
@@ -63,6 +63,15 @@ def test_waits_return_when_it_is_ready(start):
     server.wait_for_signal_handler(signal.SIGTERM)
     assert server.wait_for(lambda: "value") == "value"
     assert server.wait_for(lambda program: program.pid) == server.pid
+
+
+def test_waits_in_vain_tell_what_there_was(start):
+    """The status that the address had, and the handler that was meant."""
+    server = start()
+    with pytest.raises(WaitTimeout, match="the last answer had status 404"):
+        server.wait_for_url(f"{server.address}/no-such-page", timeout=0.05)
+    with pytest.raises(WaitTimeout, match=r"'clsoe' was not registered. Did you mean 'close'\?\nRegistered were:\n"):
+        server.wait_for_handlers("clsoe", timeout=0.05)
 
 
 def test_what_is_known_so_far(start):

@@ -113,6 +113,41 @@ def test_what_is_no_port_is_refused_at_once(capexit: CapExit, port: object) -> N
         program.wait_for_port(port)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("url", "status", "text"),
+    [
+        ("localhost:8000", 200, r"begins with http:// or https://.*: did you mean 'http://localhost:8000'\?"),
+        ("ftp://localhost", 200, "begins with http:// or https://"),
+        ("http:///path", 200, "has a host"),
+        (8000, 200, "begins with http:// or https://"),
+        ("http://localhost:8000", "200", "a status is a number from 200 to 599, not '200'"),
+    ],
+)
+def test_an_address_that_can_not_answer_is_refused_at_once(
+    capexit: CapExit, url: object, status: object, text: str
+) -> None:
+    """Nobody waits for it until the timeout."""
+    with capexit.start("input()") as program, pytest.raises(ValueError, match=text):
+        program.wait_for_url(url, status)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("signum", "text"),
+    [
+        (99, "there is no signal 99"),
+        (1.5, "there is no signal 1.5"),
+        ("TERM", r"there is no signal 'TERM'\. Did you mean 'SIGTERM'\?"),
+        ("SIGTREM", r"there is no signal 'SIGTREM'\. Did you mean 'SIGTERM'\?"),
+        ("SIGKILL", "no program can have a signal handler for 'SIGKILL'"),
+        (0, "no program can have a signal handler for 0"),
+    ],
+)
+def test_a_signal_that_can_not_be_handled_is_refused_at_once(capexit: CapExit, signum: object, text: str) -> None:
+    """Nobody waits for its handler until the timeout."""
+    with capexit.start("input()") as program, pytest.raises(ValueError, match=text):
+        program.wait_for_signal_handler(signum)  # type: ignore[arg-type]
+
+
 def test_a_grace_in_place_of_the_signal(capexit: CapExit) -> None:
     """`stop(5)` would send SIGTRAP: the message says how a grace is given. By name any signal can be sent."""
     program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
