@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -19,8 +20,44 @@ BY_NUMBER = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGKILL", "SIGUSR1", "SI
 def check_timeout(timeout: object) -> None:
     """Raise a ValueError if it is neither None nor a number of seconds."""
     __tracebackhide__ = True
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise a ValueError if the argument of that name is no number of seconds."""
+    __tracebackhide__ = True
+    if not (isinstance(value, (int, float)) and value >= 0):
+        raise ValueError(f"{name} is a number of seconds, not {value!r}")
+
+
+def pattern_of(regex: object) -> re.Pattern[str]:
+    """Returns a regular expression for text.
+
+    Raises:
+        TypeError: it is none for text.
+        ValueError: it is no regular expression.
+    """
+    __tracebackhide__ = True
+    text = regex.pattern if isinstance(regex, re.Pattern) else regex
+    if not isinstance(text, str):
+        what = "a bytes pattern" if isinstance(text, bytes) else f"{type(text).__name__} {text!r}"
+        raise TypeError(f"output is text, in which a regular expression is looked for that is text, and not {what}")
+    try:
+        return re.compile(regex)  # type: ignore[call-overload,no-any-return]  # text or a pattern of it, see above
+    except re.error as error:
+        raise ValueError(
+            f"{text!r} is no regular expression: {error}. For the text itself: re.escape({text!r})"
+        ) from None
+
+
+def check_predicate(predicate: object) -> None:
+    """Raise a TypeError if it can't be called."""
+    __tracebackhide__ = True
+    if not callable(predicate):
+        raise TypeError(
+            f"what to wait for is a function, which is asked until it is true, not {predicate!r}: lambda: ..."
+        )
 
 
 def check_port(port: object) -> None:

@@ -26,10 +26,13 @@ from pytest_atexit._launch._arguments import (
     catchable,
     check_handlers,
     check_port,
+    check_predicate,
+    check_seconds,
     check_timeout,
     check_url,
     ending_signal,
     number_of,
+    pattern_of,
 )
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
@@ -135,9 +138,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it was not found in `timeout` seconds.
             ProgramEnded: the program ended first.
+            ValueError, TypeError: that is no regular expression for text.
         """
         __tracebackhide__ = True
-        pattern = re.compile(regex)
+        pattern = pattern_of(regex)
         what = f"output that matches {pattern.pattern!r}"
         return self._until(lambda: pattern.search(self.stdout) or pattern.search(self.stderr), timeout, what)
 
@@ -204,8 +208,10 @@ class RunningProgram:
         Raises:
             WaitTimeout: it was not in `timeout` seconds.
             ProgramEnded: the program ended first.
+            TypeError: it can't be called.
         """
         __tracebackhide__ = True
+        check_predicate(predicate)
         check = (lambda: predicate(self)) if takes_argument(predicate) else predicate
         return self._until(check, timeout, name_of(predicate))
 
@@ -221,6 +227,7 @@ class RunningProgram:
             PytestAtexitError: the handler had already begun, and no other one of that name is registered.
         """
         __tracebackhide__ = True
+        check_timeout(timeout)
         return Moment(self._run, partial(self._until, in_daemons=True), name, timeout)
 
     def send_signal(self, signum: int | str) -> None:
@@ -279,11 +286,12 @@ class RunningProgram:
         Raises:
             NotRecorded: there was no agent in it.
             HandlerFailed: a handler raised.
-            ValueError: there is no such signal, or a bare number looks like a grace.
+            ValueError: there is no such signal, a bare number looks like a grace, or the grace is no number of seconds.
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
         number = ending_signal(signal)
+        check_seconds("grace", grace)
         if not self._run.ended:
             sent = time.monotonic()
             self.send_signal(number)
@@ -315,6 +323,7 @@ class RunningProgram:
         `in_daemons`: it may come after the program's end, as long as there are recorded processes below it.
         """
         __tracebackhide__ = True
+        check_timeout(timeout)
         limit = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         changed = self._run.output.changed

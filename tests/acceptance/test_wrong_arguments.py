@@ -164,3 +164,38 @@ def test_signals_that_end_programs_may_be_numbers(capexit: CapExit, number: int)
     program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
     program.wait_for_output("ready")
     assert program.stop(number).status.signal == number
+
+
+def test_grace_is_looked_at_before_a_signal_is_sent(capexit: CapExit) -> None:
+    """The next signal is the first one that the program gets."""
+    program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
+    program.wait_for_output("ready")
+    for grace in ("5", -1, float("nan"), None):
+        with pytest.raises(ValueError, match="grace is a number of seconds, not "):
+            program.stop(grace=grace)  # type: ignore[arg-type]
+    assert program.stop(signal.SIGHUP).status.signal == signal.SIGHUP
+
+
+@pytest.mark.parametrize("timeout", ["5", -1, float("nan")])
+def test_timeout_of_a_wait_is_a_number(capexit: CapExit, timeout: object) -> None:
+    """As that of a run."""
+    with capexit.start("input()") as program:
+        for wait in (program.wait_for_output, program.during):
+            with pytest.raises(ValueError, match="timeout is a number of seconds, not "):
+                wait("ready", timeout=timeout)  # type: ignore[operator]
+
+
+def test_what_can_not_be_asked_for_shows_the_line_of_the_test(inner: Inner) -> None:
+    """What is no predicate and no regular expression is an error in words, and the traceback ends in the test."""
+    calls = {
+        "wait_for(True)": "E  *TypeError: what to wait for is a function, which is asked until it is true, not True*",
+        "wait_for_output('re(dy')": "E  *ValueError: 're(dy' is no regular expression: missing ), *at position 2. *",
+        "wait_for_output(5)": "E  *TypeError: output is text, *not int 5",
+        "wait_for_output('ready', timeout='5')": "E  *ValueError: timeout is a number of seconds, not '5'",
+    }
+    tests = [f"def test_{n}(capexit):\n    capexit.start('input()').{call}\n" for n, call in enumerate(calls)]
+    result = inner("\n".join(tests))
+    result.assert_outcomes(failed=len(calls))
+    result.stdout.fnmatch_lines([line for call, error in calls.items() for line in (f">   *{call[:12]}*", error)])
+    result.stdout.no_fnmatch_line("*pytest_atexit/*.py:*")
+    result.stdout.no_fnmatch_line("*/re/*.py:*")
