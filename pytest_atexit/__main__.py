@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pytest_atexit import _explain
-from pytest_atexit._errors import PytestAtexitError, printable
+from pytest_atexit._errors import LaunchError, PytestAtexitError, printable
 from pytest_atexit._launch._agent import Agent
 from pytest_atexit._launch._beside import BesideRun, Signals, end_as
 from pytest_atexit._launch._invocation import Invocation, Options, invocation
@@ -20,23 +21,14 @@ from pytest_atexit._report._files import check, write
 from pytest_atexit._session import Session, new_folder
 
 LINGER = 2.0  # seconds that recorded descendants may outlive the program before the timeline is printed
+COMMAND = "python -m pytest_atexit"
+SUFFIXES = (".py", ".pyw", ".pyz")  # of what this Python runs
 NOT_STARTED = 127  # as a shell says it
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code; where a signal ended the program, we end by it, too."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pytest_atexit",
-        description="Run a program with its input and output untouched, and print its exit timeline on stderr.",
-        epilog="The exit code is the program's; if a signal ended it, this ends by that signal, too.",
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the run into a file, see docs/report.md")
-    parser.add_argument("--html", metavar="FILE", help="write a page with the run")
-    parser.add_argument(
-        "program", metavar="PROGRAM", help="a .py or .pyz file, a folder with __main__.py, or a command"
-    )
-    parser.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="what the program gets")
-    given = parser.parse_args(arguments)
+    parser, given = _parsed(arguments)
     files = {kind: os.path.abspath(path) for kind, path in (("json", given.json), ("html", given.html)) if path}
     try:
         for file in files.values():
@@ -50,10 +42,37 @@ def main(arguments: Sequence[str]) -> int:
         with Signals() as signals:
             return _run(made, agent, signals, files)
     except PytestAtexitError as error:
-        _say([f"python -m pytest_atexit: {error}"])
+        _say([f"{COMMAND}: {error}"])
         return NOT_STARTED
     finally:
         session.close()
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Returns the command line, and what reports an error in it."""
+    parser = argparse.ArgumentParser(
+        prog=COMMAND,
+        usage=f"{COMMAND} [-h] [--json FILE] [--html FILE] PROGRAM [ARG...]",
+        description="Run a program with its input and output untouched, and print its exit timeline on stderr.",
+        epilog="The exit code is the program's; if a signal ended it, this ends by that signal, too.",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the run into a file, see docs/report.md")
+    parser.add_argument("--html", metavar="FILE", help="write a page with the run")
+    parser.add_argument(
+        "program", metavar="PROGRAM", help="a .py or .pyz file, a folder with __main__.py, or a command"
+    )
+    rest = parser.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="what the program gets")
+    rest.required = False  # or it were named where the program is missing
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        line = shlex.join([*unknown, given.program, *given.args])
+        hint = f"; options of Python stand behind its name: {COMMAND} python {line}"
+        parser.error(f"there is no option {unknown[0]}{'' if unknown[0].startswith('--') else hint}")
+    for kind in ("json", "html"):
+        path = getattr(given, kind)
+        if path is not None and os.path.splitext(path)[1].lower() != f".{kind}":
+            parser.error(f"--{kind}: a path that ends in .{kind} is needed, not {path!r}")
+    return parser, given
 
 
 def _run(made: Invocation, agent: Agent, signals: Signals, files: dict[str, str]) -> int:
@@ -91,10 +110,17 @@ def _run(made: Invocation, agent: Agent, signals: Signals, files: dict[str, str]
 
 def _invocation(program: str, args: Sequence[str], folder: Path) -> Invocation:
     path = Path(program)
-    if (path.is_file() and path.suffix in (".py", ".pyw", ".pyz")) or (path / "__main__.py").is_file():
+    if (path.is_file() and path.suffix in SUFFIXES) or (path / "__main__.py").is_file():
         made = invocation(path, args, Options(), None, folder)
         return replace(made, argv=(made.argv[0], program, *args))  # the path as it was given, as Python gets it
-    return invocation([program, *args], (), Options(), None, folder)
+    try:
+        return invocation([program, *args], (), Options(), None, folder)
+    except LaunchError:  # there is no such command
+        if path.is_dir():
+            raise LaunchError(f"the folder {program} has no __main__.py") from None
+        if path.suffix in SUFFIXES:
+            raise LaunchError(f"there is no file {program}") from None
+        raise
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_atexit.__main__ import main
+
 BESIDE = [sys.executable, "-m", "pytest_atexit"]
+BEHIND = "; options of Python stand behind its name: python -m pytest_atexit python"
 ROOT = str(Path(__file__).parents[2])
 PROGRAM = """
 import atexit, os, signal, sys
@@ -151,6 +154,33 @@ def test_commands_and_folders_are_programs(folder: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_told_before_the_start(folder: Path) -> None:
     """The program doesn't run in vain."""
-    result = subprocess.run([*BESIDE, "--json", "app.py/x", "app.py"], capture_output=True, text=True, check=False)
+    result = subprocess.run([*BESIDE, "--json", "app.py/x.json", "app.py"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "app.py/x can't be written" in result.stderr
+    assert "app.py/x.json can't be written" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ([], 2, "the following arguments are required: PROGRAM"),
+        (["-m", "flask", "run"], 2, f"there is no option -m{BEHIND} -m flask run"),
+        (["-u", "app.py"], 2, f"there is no option -u{BEHIND} -u app.py"),
+        (["--jsn", "a.json", "app.py"], 2, "there is no option --jsn"),
+        (["--json", "a.txt", "app.py"], 2, "--json: a path that ends in .json is needed, not 'a.txt'"),
+        (["--html", "a.json", "app.py"], 2, "--html: a path that ends in .html is needed, not 'a.json'"),
+        (["nosuch.py"], 127, "there is no file nosuch.py"),
+        (["t"], 127, "the folder t has no __main__.py"),
+    ],
+)
+def test_wrong_arguments_are_answered_in_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, told: str
+) -> None:
+    """What is missing, what isn't there, and how it is meant."""
+    try:
+        returned: object = main(arguments)
+    except SystemExit as error:
+        returned = error.code
+    assert returned == code
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == f"python -m pytest_atexit: {'error: ' if code == 2 else ''}{told}"
+    assert os.listdir(folder / "t") == []
