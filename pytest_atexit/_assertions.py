@@ -164,7 +164,8 @@ class Assertions:
     def _check_any(self) -> None:
         __tracebackhide__ = True
         if all(handler.origin in HIDDEN for handler in (*self._record.handlers, *self._record.timeline)):
-            self._fail("no handler was registered in this process, so there is nothing to check", ["a handler"], [])
+            place = _explain.whereabouts(self._record)
+            self._fail(f"no handler was registered {place}, so there is nothing to check", ["a handler"], [])
 
     def _check_known(self, names: Iterable[object], records: Iterable[ProcessRecord] = ()) -> None:
         __tracebackhide__ = True

@@ -106,10 +106,17 @@ def failure(record: ProcessRecord, headline: str, expected: list[str], actual: l
     return printable("\n".join([headline, f"  expected: {expected}", f"  actual:   {actual}", "", *story(record)]))
 
 
+def whereabouts(record: ProcessRecord) -> str:
+    """Returns where, or by whom, something was registered."""
+    # Of the main process of a program there is an ExitResult; without children it is the registry of a test.
+    is_registry = record.role == "main" and not hasattr(record, "children")
+    return "by this test" if is_registry else "in this process"
+
+
 def known(record: ProcessRecord) -> str:
     """Returns which handlers there were."""
     if not record.handlers:
-        return "No handler was registered in this process."
+        return f"No handler was registered {whereabouts(record)}."
     return "\n".join(
         ["Registered were:", *(f"  {_cut(str(h))}  registered at {h.where}" for h in record.handlers[:SHOWN_HANDLERS])]
     )
@@ -125,7 +132,10 @@ def story(record: ProcessRecord) -> list[str]:
         lines.append(f"reason: {record.reason}")
     lines += timeline(record)
     if record.unrecorded:
-        lines.append(f"  ({plural(record.unrecorded, 'handler')} registered before the agent: not recorded)")
+        lines.append(
+            f"  (not recorded: {plural(record.unrecorded, 'handler')}, registered while Python started, before the "
+            "recorder was loaded: by a .pth file, say)"
+        )
     for child in getattr(record, "children", ()):
         if child.handlers:
             lines += ["", *timeline(child), *([f"  reason: {child.reason}"] if child.reason else [])]

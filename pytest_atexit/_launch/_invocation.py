@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import shutil
@@ -21,6 +22,8 @@ from pytest_atexit._launch._python import python_line
 
 Program: TypeAlias = "str | Callable[..., object] | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 Stdin: TypeAlias = "str | bytes | IO[str] | IO[bytes] | None"
+
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,13 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
     if isinstance(program, os.PathLike):
         path = os.path.abspath(os.path.join(cwd, os.fspath(program)))
         if not os.path.exists(path):
-            msg = f"there is no file {path}"
-            raise LaunchError(msg)
+            raise LaunchError(f"there is no file {path}{_hint(program, options)}")
         argv = python, *flags, path, *_texts(args)
         return replace(base, argv=argv, script=path, flags=flags, ending=source_of(wanted) if wanted else "")
     if isinstance(program, str):
         if "\n" not in program and program.endswith((".py", ".pyz")):
-            raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r})")
+            command = f"; to run a command, {program.split()}" if len(program.split()) > 1 else ""
+            raise LaunchError(f"a str is source text; to run the file, pass pathlib.Path({program!r}){command}")
         text, rest = textwrap.dedent(program), _texts(args)
     elif callable(program):
         text, rest = program_text(program, args), ()
@@ -148,6 +151,20 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
     return replace(base, argv=argv, script=str(file), flags=flags, is_text=True, import_paths=import_paths())
+
+
+def _hint(program: os.PathLike[str], options: Options) -> str:
+    """Returns where a file was looked for that isn't there, and whether the test has it beside itself."""
+    given = os.fspath(program)
+    if os.path.isabs(given):
+        return ""
+    where = "the folder of cwd=" if options.cwd is not None else "the tests' working folder"
+    caller = inspect.currentframe()
+    while caller and caller.f_code.co_filename.startswith(PACKAGE):
+        caller = caller.f_back
+    is_beside = caller and os.path.exists(os.path.join(os.path.dirname(caller.f_code.co_filename), given))
+    beside = f"; beside the test file there is one: Path(__file__).parent / {given!r}" if is_beside else ""
+    return f" (a relative path begins in {where}{beside})"
 
 
 def with_ending(text: str, ending: Ending | None) -> str:

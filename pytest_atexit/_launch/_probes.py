@@ -62,7 +62,7 @@ def registered_instead(names: Sequence[str], record: ProcessRecord | None) -> li
     there = [handler.name for handler in record.handlers]
     missing = [name for name in names if name not in there]
     lines = [f"{name!r} was not registered.{_explain.did_you_mean(name, there)}" for name in missing]
-    return [*lines, *_explain.known(record).splitlines()]
+    return [*lines, *(_explain.known(record).splitlines() if there else ["no handler was registered so far"])]
 
 
 def name_of(predicate: Callable[..., object]) -> str:

@@ -580,3 +580,12 @@ def test_where_it_cannot_be_had(monkeypatch, name, value, message):
         Functions().come(None)
     monkeypatch.undo()
     assert _ncallbacks() == before
+
+
+def test_nothing_registered_is_told_of_the_test(atexit_registry):
+    """The process may have handlers of its own, which are none of this registry's."""
+    record = atexit_registry.run()
+    with pytest.raises(UnknownHandler, match="No handler was registered by this test"):
+        record.assert_ran("close")
+    with pytest.raises(AssertionError, match="no handler was registered by this test, so there is nothing to check"):
+        record.assert_no_duplicates()

@@ -22,8 +22,10 @@ THREAD_NAME = re.compile(r"(thread 0x…) \[.*?\]")  # faulthandler tells it fro
 NO_HANDLERS = [
     "'close' was not registered.",
     "'flush' was not registered.",
-    "No handler was registered in this process.",
+    "no handler was registered so far",
 ]
+BESIDE = "beside the test file there is one: Path(__file__).parent / 'browser.py')"
+TEXT = "a str is source text; to run the file"
 REFUSED = ["there was no answer: [Errno 111] Connection refused"]
 
 
@@ -290,6 +292,23 @@ def test_a_wait_in_vain(capexit, message, wait, args, told):
     [
         (Path("/no/such/file.py"), {}, "there is no file /no/such/file.py"),
         ("app.py", {}, "a str is source text; to run the file, pass pathlib.Path('app.py')"),
+        ("python app.py", {}, f"{TEXT}, pass pathlib.Path('python app.py'); to run a command, ['python', 'app.py']"),
+        (
+            "it's.py it.py",
+            {},
+            f"{TEXT}, pass pathlib.Path(\"it's.py it.py\"); to run a command, [\"it's.py\", 'it.py']",
+        ),
+        (Path("nosuch.py"), {"cwd": "/"}, "there is no file /nosuch.py (a relative path begins in the folder of cwd=)"),
+        (
+            Path("browser.py"),
+            {"cwd": "/"},
+            f"there is no file /browser.py (a relative path begins in the folder of cwd=; {BESIDE}",
+        ),
+        (
+            Path("browser.py"),
+            {},
+            f"there is no file {Path.cwd()}/browser.py (a relative path begins in the tests' working folder; {BESIDE}",
+        ),
         ("pass", {"python": "/no/python"}, "there is no interpreter '/no/python' that can be executed"),
         ("pass", {"cwd": "/no/folder"}, "there is no folder /no/folder (cwd)"),
         (["no-such-command"], {}, "there is no command 'no-such-command' that can be executed"),

@@ -130,7 +130,7 @@ def test_handlers_of_a_pth_file_are_counted(same: Same, script: Script, environm
     assert int(count) > 0  # some versions read the file twice
     assert (lines, result.unrecorded) == (["late", *["of the pth"] * int(count)], int(count))
     assert result.ran == ["print"]
-    assert "registered before the agent: not recorded)" in str(result)
+    assert "registered while Python started, before the recorder was loaded: by a .pth file, say)" in str(result)
 
 
 def test_each_process_has_a_count_of_its_own(
