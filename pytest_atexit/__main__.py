@@ -96,6 +96,7 @@ def _run(made: Invocation, agent: Agent, signals: Signals, files: dict[str, str]
             status=run.status,
             result=result,
             is_over=True,
+            failures_allowed=False,
             complete=True,
         )
         try:

@@ -184,6 +184,7 @@ class Reporter:
             status=status,
             result=result,
             is_over=is_over,
+            failures_allowed=each.program.failures_allowed,
             complete=bool(self._files),
         )
 

@@ -75,6 +75,7 @@ class RunningProgram:
         self._result: ExitResult | None = None
         self._judged = False
         self._closed = False
+        self.failures_allowed = False  # by the test that has its result
         self.on_end: Callable[[], object] = lambda: None  # tells who wants to know at once that its result can be had
 
     def __enter__(self) -> Self:
@@ -349,6 +350,7 @@ class RunningProgram:
         """The result of a program that has ended."""
         __tracebackhide__ = True
         self._judged = True
+        self.failures_allowed = allow_failures
         result = self._result = self._run.result(self._run.await_descendants(self._linger))
         self.on_end()
         if result is None:

@@ -98,6 +98,7 @@ class RunFacts(TypedDict):
     exit_duration: float | None
     grace_used: float | None
     killed_after_grace: bool
+    failures_allowed: bool
     left_running: list[int]
     processes: list[ProcessFacts]
 
@@ -111,6 +112,7 @@ def run_facts(
     status: ExitStatus | None,
     result: ExitResult | None,
     is_over: bool,
+    failures_allowed: bool,
     complete: bool,
 ) -> RunFacts:
     """Returns a run as plain data.
@@ -123,6 +125,7 @@ def run_facts(
         status: how it ended; None while it runs, and where that can't be known.
         result: what was recorded, if it was.
         is_over: nothing more will be known of it.
+        failures_allowed: the test accepts handlers that raised.
         complete: with all handlers, not only those that failed, didn't finish or were skipped.
     """
     records: list[ProcessRecord] = [result, *result.children] if result else []
@@ -140,6 +143,7 @@ def run_facts(
         exit_duration=result.exit_duration if result else None,
         grace_used=result.grace_used if result else None,
         killed_after_grace=bool(result and result.killed_after_grace),
+        failures_allowed=failures_allowed,
         left_running=list(result.left_running) if result else [],
         processes=[_process(record, records[0].started, complete=complete) for record in records],
     )

@@ -9,7 +9,8 @@ from pytest_atexit._errors import printable
 from pytest_atexit._report._facts import RunFacts
 from pytest_atexit._report._summary import Problem, cause_of, problems
 
-LEVELS = {"failed": "warning", "unfinished": "warning", "skipped": "notice"}  # no error: the tests decide about those
+WARNING, NOTICE = "warning", "notice"  # no error: the tests decide about those
+STATES = "failed", "unfinished", "skipped"
 SHOWN = 10  # of each level: GitHub shows no more of one step
 
 
@@ -20,13 +21,19 @@ def marks_of(runs: Sequence[RunFacts], root: str) -> list[str]:
         runs: whatever was run.
         root: the folder of the repository; a handler of a file outside, or of source text in a test, has no line in it.
     """
-    found: dict[str, dict[str, None]] = {level: {} for level in LEVELS.values()}
-    for state, level in LEVELS.items():
+    found: dict[str, dict[str, None]] = {WARNING: {}, NOTICE: {}}
+    for state in STATES:
         for problem in problems(runs, state):
+            level = _level(problem)
             for file, line in _site(problem, root):
                 where = f"file={_escaped(file, ':,')},line={line},title={_escaped(_title(problem), ':,')}"
                 found[level][f"::{level} {where}::{_escaped(_text(problem))}"] = None
     return [line for lines in found.values() for line in list(lines)[:SHOWN]]
+
+
+def _level(problem: Problem) -> str:
+    state = problem.handler["state"]
+    return NOTICE if state == "skipped" or (state == "failed" and problem.run["failures_allowed"]) else WARNING
 
 
 def _site(problem: Problem, root: str) -> Iterator[tuple[str, str]]:

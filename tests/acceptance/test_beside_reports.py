@@ -36,6 +36,11 @@ def test_without():
     pass
 """
 
+FAILS = """
+def test_fails(capexit):
+    capexit.run(program)
+"""
+
 
 @pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["one process", "two workers"])
 def test_each_test_has_the_timelines_of_its_programs(
@@ -67,18 +72,19 @@ def test_each_test_has_the_timelines_of_its_programs(
 
 
 def test_github_gets_the_lines_that_registered(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Failed handlers are warnings, skipped ones notices, once each; what has no line in the repository has none."""
+    """Failed handlers are warnings, skipped ones and those that may fail notices; in the repository, once each."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
-    result = inner(SUITE, "-q")
-    result.assert_outcomes(passed=3)
+    result = inner(SUITE + FAILS, "-q")
+    result.assert_outcomes(passed=3, failed=1)
     file = "test_github_gets_the_lines_that_registered.py"
     lines = SUITE.strip().splitlines()
     close, flush = (1 + lines.index(f"    atexit.register({name})") for name in ("close", "flush"))
-    failed = f"OSError: disk: 100 %25 full ({file}::test_fails_quietly)"
+    failed = f"OSError: disk: 100 %25 full ({file}::test_fails"
     skipped = f"skipped by SIGKILL ({file}::test_killed)"
     assert [line for line in result.outlines if "::warning" in line or "::notice" in line] == [
-        f"::warning file={file},line={flush},title=exit handler flush failed::{failed}",
+        f"::warning file={file},line={flush},title=exit handler flush failed::{failed})",
+        f"::notice file={file},line={flush},title=exit handler flush failed::{failed}_quietly)",
         f"::notice file={file},line={close},title=exit handler close skipped::{skipped}",
         f"::notice file={file},line={flush},title=exit handler flush skipped::{skipped}",
     ]
