@@ -28,6 +28,7 @@ from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
+from pytest_atexit._launch._run import TEST_ENDED
 from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._launch._tree import TRACKER
 from pytest_atexit._status import signal_name
@@ -73,7 +74,7 @@ class RunningProgram:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
         self._judged = self._judged or not self._run.ended
-        self._run.kill_tree()
+        self._run.kill_tree("when its `with` block was left")
         self.on_end()
         return False
 
@@ -272,7 +273,7 @@ class RunningProgram:
             self.send_signal(number)
             if not self._run.await_end(grace):
                 self._run.grace = grace, number
-                self._run.kill_tree()
+                self._run.kill_tree(f"as the program was still running {grace:g} s after {signal_name(number)}")
             self._run.grace_used = time.monotonic() - sent
         return self._finished(allow_failures)
 
@@ -376,7 +377,7 @@ class RunningProgram:
                 each.threads = stacks.get(each.pid)
 
         run.overran = limit
-        run.kill_tree(before_kill=ask)
+        run.kill_tree(f"as the program was still running after {limit:g} s", before_kill=ask)
         lines = [*held, *explain_hang(hung)]
         run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         result = self._result = run.result()
@@ -390,7 +391,7 @@ class RunningProgram:
     def close(self) -> list[int]:
         """End and forget what is left, but for its result; returns the pids that had to be killed."""
         try:
-            killed = self._run.kill_tree()
+            killed = self._run.kill_tree(TEST_ENDED)
             _ = self.result  # as long as it can be read
             self.on_end()
             return killed
