@@ -22,7 +22,7 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
+from pytest_atexit._launch._arguments import check_allowing, check_port, check_timeout, ending_signal, number_of
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._policy import check_policy
@@ -244,9 +244,11 @@ class RunningProgram:
             HandlerFailed: a handler raised.
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
             ValueError: a negative timeout.
+            TypeError: `allow_failures` is neither True nor False.
         """
         __tracebackhide__ = True
         check_timeout(timeout)
+        check_allowing(allow_failures)
         limit = self._timeout if timeout is None else timeout
         if not self._run.await_end(limit):
             self._raise_timeout(limit)
@@ -267,6 +269,7 @@ class RunningProgram:
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
+        check_allowing(allow_failures)
         number = ending_signal(signal)
         if not self._run.ended:
             sent = time.monotonic()
