@@ -223,8 +223,8 @@ class CapExit:
 
         Args:
             module: its name; it is found where the test finds it.
-            allow: names of handlers (or of their modules), of signals and of threads that are accepted all the same;
-                "native thread" for those that C code starts.
+            allow: names of handlers, of signals and of threads that are accepted all the same; of modules for all that
+                they and their submodules leave; "native thread" for those that C code starts.
             env: as for `run`, and so are the others.
             cwd: the working folder.
             python: another interpreter.
@@ -243,7 +243,7 @@ class CapExit:
         way, prepared = self._prepared(_quiet.PROGRAM.read_text(), [module], options, "spawn", None)
         running = self._launched(way, prepared, options.stdin, attended=True, is_ours=True)
         result = running.wait(timeout, allow_failures=True)
-        if wrong := _quiet.verdict(module, result, allowed):
+        if wrong := _quiet.verdict(module, result, running.registrants(), allowed):
             raise AssertionError(wrong)
 
     def free_port(self) -> int:

@@ -21,7 +21,7 @@ from pytest_atexit._launch._process import Process, Start, wait_for_end, written
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._stacks import STACKS_SIGNAL
 from pytest_atexit._launch._tree import Tree, nothing
-from pytest_atexit._records import Recorded, lives_of, records_of
+from pytest_atexit._records import Recorded, lives_of, records_of, run_numbers
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
 from pytest_atexit._why import ending_of, reason_of
@@ -191,6 +191,13 @@ class Run:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
         return records_of(found, self.pid if self.invocation.is_python else None, self.folders)
+
+    def registrants(self) -> dict[int, str]:
+        """Returns the modules whose code has registered handlers, by the handlers' numbers."""
+        lives = self.lives()
+        numbers = run_numbers(lives)
+        events = (each.event for life in lives for each in life.registrations.values())
+        return {numbers[id(event)]: event.caller for event in events}
 
     @property
     def folders(self) -> list[str]:

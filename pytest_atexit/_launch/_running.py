@@ -415,6 +415,10 @@ class RunningProgram:
                 return f"PytestAtexitError: {error}"
         return ""
 
+    def registrants(self) -> dict[int, str]:
+        """Returns the modules whose code has registered handlers, by the handlers' numbers."""
+        return self._run.registrants()
+
     def timeline(self) -> list[str]:
         """Returns the exit timeline as of now, in which what is running stands out, of each process with handlers."""
         with contextlib.suppress(PytestAtexitError):
