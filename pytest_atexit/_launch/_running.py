@@ -387,6 +387,11 @@ class RunningProgram:
         self.on_end()
         headline = f"the program was still running after {limit:g} s and was killed"
         more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
+        if run.invocation.asked and "was still running" in run.hung:
+            more += (
+                f" (ending={str(run.invocation.asked)!r} comes behind the program's last statement, to which it never"
+            )
+            more += " came. A program that runs until it is stopped: capexit.start, and then stop.)"
         raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.
