@@ -199,3 +199,19 @@ def test_what_can_not_be_asked_for_shows_the_line_of_the_test(inner: Inner) -> N
     result.stdout.fnmatch_lines([line for call, error in calls.items() for line in (f">   *{call[:12]}*", error)])
     result.stdout.no_fnmatch_line("*pytest_atexit/*.py:*")
     result.stdout.no_fnmatch_line("*/re/*.py:*")
+
+
+@pytest.mark.parametrize("allowed", [["close"], "none", 1])
+def test_failures_are_not_allowed_by_name(capexit: CapExit, allowed: object) -> None:
+    """What isn't a truth value would allow all of them: refused before anything is run, or a signal is sent."""
+    message = "allow_failures is True or False"
+    with pytest.raises(TypeError, match=message):
+        capexit.run("pass", allow_failures=allowed)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=message):
+        capexit.matrix("pass", allow_failures=allowed)  # type: ignore[arg-type]
+    assert capexit._programs == []
+    with capexit.start("import time; time.sleep(60)") as program:
+        for ask in program.wait, program.stop:
+            with pytest.raises(TypeError, match=message):
+                ask(allow_failures=allowed)  # type: ignore[arg-type]
+        assert program.status is None
