@@ -109,7 +109,7 @@ def open_asked(popen, real_init, args, command, options):
         return
     note = popen._pytest_atexit = {"ticket": ticket, "is_real": kind == "pass", "is_over": False, "pid": pid}
     if kind == "pass":
-        real_init(popen, args, **passed(command, options))
+        real_init(popen, args, **passed(command, options, *answer))
         return
     line, note["is_over"], wants_input = answer
     open_stub(popen, real_init, line, options, wants_input)
@@ -148,16 +148,14 @@ def locale_encoding():
     return "utf-8" if sys.flags.utf8_mode else locale.nl_langinfo(locale.CODESET)
 
 
-def passed(command, options):
+def passed(command, options, names):
     """The options for the real command: what that calls will ask, but for what a shell's command line itself names."""
     os, environ = modules["os"], options.get("env")
     environ = os.environ if environ is None else environ
     first = text_of(command[0] if type(command) in (list, tuple) else command)
     options = {**options, "env": with_stubs(environ)}
     if options.get("shell"):
-        from shelling import commands_in
-
-        options["env"]["PYTEST_ATEXIT_PASS"] = ":".join([word for _, _, word in commands_in(first)])
+        options["env"]["PYTEST_ATEXIT_PASS"] = ":".join(names)
         return options
     real = found(named(first), environ.get("PATH", os.defpath))
     if real is None:
