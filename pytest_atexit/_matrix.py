@@ -21,6 +21,9 @@ WIDTH = 76  # columns of a table, 80 with what pytest puts before it; the ending
 NAME_WIDTH = 36  # of the longest name of a handler
 GAP = "  "
 ABSENT = "absent"  # registered under other endings only
+# What no program can catch, so that one which returned or exited there had ended before.
+CERTAIN = (Ending.SIGKILL, Ending.OS_EXIT, Ending.ABORT, Ending.SEGFAULT, Ending.FATAL_ERROR, Ending.EXEC)
+OWN_ENDINGS = (Ending.RETURN, Ending.SYS_EXIT, Ending.EXCEPTION)
 
 Key = tuple[str, str, int]  # name, kind and how many of the same came before
 
@@ -51,7 +54,20 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
 
     def __str__(self) -> str:
         """The table: a row for each handler in registration order, a column for each ending."""
-        return "\n".join(_table(self._results))
+        return "\n".join([*_table(self._results), *self._ended_before()])
+
+    def _ended_before(self) -> list[str]:
+        """Lines on a program that ended by itself, before its last statement."""
+        found = {ending: self[ending].ending for ending in self if ending in CERTAIN}
+        came = [f"{ending} ({own})" for ending, own in found.items() if own in OWN_ENDINGS]
+        if not came:
+            return []
+        text = (
+            "The program ended by itself, so these endings, which come behind its last statement, never came (in "
+            f"brackets how it ended): {_explain.listed(came)}. Where it calls sys.exit(main()), give what comes before "
+            "as a function, or start it and send signals."
+        )
+        return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
 
     def assert_ran(self, name: str, *, on: Iterable[object]) -> None:
         """This handler was called under exactly these endings.
@@ -62,7 +78,8 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
 
         Raises:
             AssertionError: it was called under another one too, or not under all of these, or no handler at all was
-                registered under one of the matrix, so that there is nothing to check.
+                registered under one of the matrix, or the program ended before they came, so that there is nothing to
+                check.
             UnknownHandler: it was registered under no ending.
             ValueError: the matrix has no such ending.
         """
@@ -73,6 +90,8 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
         empty = [e for e, result in self.items() if all(h.origin in HIDDEN for h in _entries(result))]
         if empty:
             self._fail(f"no handler was registered under {_listed(empty)}, so there is nothing to check", wanted, [])
+        if self._ended_before():
+            self._fail("the program ended by itself before the endings came, so there is nothing to check", wanted, [])
         actual = [ending for ending, result in self.items() if any(call.name == name for call in result.timeline)]
         if actual != wanted:
             missing = [ending for ending in wanted if ending not in actual]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_atexit._report._facts import RunFacts, run_facts
 from pytest_atexit._report._files import check, write
 from pytest_atexit._report._github import marks_of
+from pytest_atexit._report._mailbox import INPUT, OUTPUT, post
 from pytest_atexit._report._properties import extra, properties
 from pytest_atexit._report._summary import summary
 from pytest_atexit._settings import settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from pytest_atexit._launch._running import RunningProgram
-
-RUNS = "atexit_runs"  # in what a worker of xdist sends
+    from pytest_atexit._result import ExitResult
+    from pytest_atexit._status import ExitStatus
 
 _reporter = pytest.StashKey["Reporter"]()
 
@@ -51,19 +54,21 @@ def prepare(config: pytest.Config, files: tuple[str, ...]) -> None:
 
 @dataclass
 class Started:
-    """A program whose run isn't over.
+    """A program of which more may become known.
 
     Attributes:
         key: of its run.
         test: that started it.
         program: itself.
-        is_known: it was told of while it was running.
+        noted: its result when it was noted last.
+        run: what was noted then.
     """
 
     key: str
     test: str | None
     program: RunningProgram
-    is_known: bool = False
+    noted: ExitResult | None = None
+    run: RunFacts | None = None
 
 
 class Reporter:
@@ -78,21 +83,26 @@ class Reporter:
         self._files = files
         self._problem = ""
         self._has_html = bool(config.getoption("htmlpath", None))  # of pytest-html
-        self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
+        told = getattr(config, "workerinput", {})
+        self._worker: str | None = told.get("workerid")
+        self._mailbox: list[str] | None = told.get(INPUT)
+        self._is_lost = False  # something that the mailbox should have
         self._started: list[Started] = []
-        self._unsent: list[RunFacts] = []
-        self._count = 0
+        self._numbers = itertools.count(1)
         # The first one is made within a test, whose start nobody told us. This is what pytest documents for that.
         self._test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0] or None
 
     def started(self, program: RunningProgram) -> None:
-        """A test has started a program."""
-        self._count += 1
-        self._started.append(Started(f"{self._worker or 'main'}-{self._count}", self._test, program))
+        """A test has started a program. Several threads of it may do so at a time."""
+        started = Started(f"{self._worker or 'main'}-{next(self._numbers)}", self._test, program)
+        self._started.append(started)
+        if self._worker:  # It may crash before the test is over.
+            self._post(self._facts(started, None, None, is_over=False))
+            program.on_end = partial(self._note, started)
 
-    def received(self, text: str) -> None:
-        """A worker has sent runs."""
-        for run in json.loads(text):
+    def received(self, runs: Iterable[RunFacts]) -> None:
+        """Workers have told of runs."""
+        for run in runs:
             self.runs[run["id"]] = run
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -109,19 +119,12 @@ class Reporter:
                 self._tell([run for run, _ in over], "\n\n".join(text for _, text in over), report)
         return report
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
-        """With each report a worker sends what is new: if it crashes, the runs of tests that are over are known."""
-        data = yield
-        if data is not None and self._worker and self._unsent:
-            data[RUNS] = self._taken()
-        return data
-
     @pytest.hookimpl(trylast=True)  # when the last fixtures are closed, even if the session was broken off
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self._collect()
         if self._worker:
-            session.config.workeroutput[RUNS] = self._taken()  # type: ignore[attr-defined]  # of xdist
+            if self._is_lost:  # As text: it may hold what execnet can't send, such as half a character.
+                session.config.workeroutput[OUTPUT] = json.dumps([*self.runs.values()])  # type: ignore[attr-defined]  # of xdist
             return
         try:
             for file in self._files:
@@ -147,12 +150,6 @@ class Reporter:
         elif self._files and verbosity >= 0:
             terminalreporter.write_sep("-", f"generated exit report: {', '.join(self._files)}")
 
-    def _taken(self) -> str:
-        """Returns what wasn't sent yet, as text: it may hold what execnet can't send, such as half a character."""
-        text = json.dumps(self._unsent)
-        self._unsent.clear()
-        return text
-
     def _tell(self, runs: list[RunFacts], timelines: str, report: pytest.TestReport) -> None:
         """Put into a test's report what its programs did, for whoever shows or writes it."""
         report.user_properties += properties(runs, timelines)
@@ -160,36 +157,37 @@ class Reporter:
             report.extras = [*getattr(report, "extras", ()), extra(timelines)]  # type: ignore[attr-defined]  # of pytest-html
 
     def _collect(self) -> list[tuple[RunFacts, str]]:
-        """Note the runs that are over, and on a worker, once, those that go on: it may crash.
-
-        Returns:
-            The first ones, with the text of their timelines.
-        """
+        """Returns the runs that have come to be over, with the text of their timelines."""
         over = []
-        for each in list(self._started):
-            is_over = each.program.is_over
-            if is_over or (self._worker and not each.is_known):
-                each.is_known = True
-                run = self._note(each)
-            if is_over:
-                self._started.remove(each)
-                result = each.program.result
-                over.append((run, f"$ {each.program.command}\n{result or 'not recorded'}"))
+        for each in [each for each in self._started if each.program.is_over]:
+            self._started.remove(each)
+            each.program.on_end = lambda: None
+            result = each.program.result
+            over.append((self._note(each), f"$ {each.program.command}\n{result or 'not recorded'}"))
         return over
 
     def _note(self, each: Started) -> RunFacts:
-        program = each.program
-        run = run_facts(
+        """Keep what is known of a program that has ended, and let the controller know."""
+        result = each.program.result
+        if each.run is None or each.noted is not result:
+            each.run = self._facts(each, each.program.status, result, is_over=True)
+            each.noted = result
+            self._post(each.run)
+        return each.run
+
+    def _facts(self, each: Started, status: ExitStatus | None, result: ExitResult | None, *, is_over: bool) -> RunFacts:
+        return run_facts(
             key=each.key,
             test=each.test,
-            command=program.command,
-            cwd=program.cwd,
-            status=program.status,
-            result=program.result,
-            is_over=program.is_over,
+            command=each.program.command,
+            cwd=each.program.cwd,
+            status=status,
+            result=result,
+            is_over=is_over,
             complete=bool(self._files),
         )
+
+    def _post(self, run: RunFacts) -> None:
         self.runs[run["id"]] = run
-        if self._worker:
-            self._unsent.append(run)
-        return run
+        if self._worker and not (self._mailbox and post(self._mailbox, run)):
+            self._is_lost = True

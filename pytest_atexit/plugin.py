@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from pytest_atexit._capexit import CapExit
     from pytest_atexit._registry._atexit_registry import AtexitRegistry
     from pytest_atexit._registry._guard import Guard
+    from pytest_atexit._report._facts import RunFacts
+    from pytest_atexit._report._mailbox import Mailbox
     from pytest_atexit._session import Session
 
 SECTION = "capexit"
 GUARDED = "atexit_guard"
 used = pytest.StashKey["dict[str, CapExit]"]()  # by the name of the fixture
+mailboxes = pytest.StashKey["dict[str, Mailbox]"]()  # of workers that xdist started, by their names
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,23 +53,37 @@ def _is_marked(item: pytest.Item) -> bool:
     return any("guard" in mark.kwargs for mark in item.iter_markers("atexit"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
-    """A worker of xdist has sent a report, and what programs did with it."""
-    _receive(config, data)
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401, for it is xdist's
+    """A worker of xdist is about to start."""
+    from pytest_atexit._report._mailbox import equip
+
+    if box := equip(node.workerinput):
+        node.config.stash.setdefault(mailboxes, {})[node.gateway.id] = box
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401, for it is xdist's
-    """A worker of xdist has ended: what it had not sent yet is among its last words."""
-    _receive(node.config, getattr(node, "workeroutput", {}))
+    """A worker of xdist has ended."""
+    from pytest_atexit._report._mailbox import last_words
+
+    _receive(node.config, node.gateway.id, last_words(getattr(node, "workeroutput", {})))
 
 
-def _receive(config: pytest.Config, data: dict[str, Any]) -> None:
-    if "atexit_runs" in data:
+@pytest.hookimpl(trylast=True)  # when xdist has ended its workers
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """If the session was broken off, as by Ctrl-C, xdist says nothing of workers that were there."""
+    for worker in [*session.config.stash.get(mailboxes, {})]:
+        _receive(session.config, worker, [])
+
+
+def _receive(config: pytest.Config, worker: str, last: list[RunFacts]) -> None:
+    """Take in what a worker that has ended wrote, and its last words."""
+    box: Mailbox | None = config.stash.get(mailboxes, {}).pop(worker, None)
+    if runs := [*(box.empty() if box else ()), *last]:
         from pytest_atexit._reporting import reporter_of
 
-        reporter_of(config).received(data.pop("atexit_runs"))
+        reporter_of(config).received(runs)
 
 
 @pytest.fixture(scope="session")

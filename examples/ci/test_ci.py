@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 
 from pytest_atexit import HandlerSkipped
 
-APP = Path(__file__).parent / "app.py"
+APP = Path(__file__).parent / "shop.py"
 
 
 def test_a_quiet_exit(capexit):
@@ -55,14 +55,14 @@ def test_a_handler_is_left_in_pytest():
 
 def test_imports_are_quiet(capexit):
     """The program does all in main(); another module starts to work when it is imported."""
-    capexit.assert_quiet_import("app")
+    capexit.assert_quiet_import("shop")
     with pytest.raises(AssertionError, match=r"exit handler send\(\), registered at .*telemetry\.py:11"):
         capexit.assert_quiet_import("telemetry", allow=["sender"])
 
 
 def test_outside_of_tests(tmp_path):
     """`python -m pytest_atexit` runs it as ever, and tells its exit on stderr, in JSON and on a page."""
-    files = tmp_path / "app.json", tmp_path / "app.html"
+    files = tmp_path / "shop.json", tmp_path / "shop.html"
     options = [f"--{file.suffix[1:]}={file}" for file in files]
     done = subprocess.run([sys.executable, "-m", "pytest_atexit", *options, APP], capture_output=True, check=True)
     assert b"ran  close_database('app.db', checkpoint=True)" in done.stderr

@@ -9,6 +9,7 @@ get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
     for name in ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
 )
 default_hook = sys.__unraisablehook__
+CONTAINERS = b"tldez"  # as in `values`
 missing = object()  # the program has deleted its hook
 expected = []  # what stands in for other functions that would have been told of an exception
 
@@ -19,10 +20,28 @@ def message(exception):
         if "__str__" in dict_of(cls):
             break
     arguments = get_arguments(exception)
-    tokens = encoded(arguments).split(b"\x1f")
-    if type(dict_of(cls)["__str__"]) is SlotWrapper and not any(token[:1] == b"o" for token in tokens):
+    if type(dict_of(cls)["__str__"]) is SlotWrapper and is_plain(arguments):
         return str(exception)
-    return ", ".join(part if type(part) is str else f"<{type_name(type(part))}>" for part in arguments)
+    return ", ".join(part if type(part) is str else plainly(part) for part in arguments)
+
+
+def is_plain(value):
+    """Whether it is made of built-in types alone, as far as is looked: not if a container has more than is shown."""
+    for token in encoded(value).split(b"\x1f"):
+        shown_items, _, items = token[1:].partition(b":")
+        if token[:1] == b"o" or (token[:1] in CONTAINERS and shown_items != items):
+            return False
+    return True
+
+
+def plainly(value):
+    """Its `repr` where that runs no code of the program, else the name of its type."""
+    try:
+        if is_plain(value):
+            return repr(value)
+    except Exception:  # an integer may have too many digits
+        pass
+    return f"<{type_name(type(value))}>"
 
 
 def traced(step):

@@ -357,7 +357,8 @@ def cover_functions(os, interpreter=0):
     if not interpreter:
         faulthandler = create_builtin(ModuleSpec("faulthandler", None))  # our own, which `sys.modules` doesn't show
         exec_builtin(faulthandler)
-        faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True)
+        # Then it ends by it (`chain`): some calls return when a signal comes, and what hung would go on.
+        faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True, chain=True)
     # These call `fork` as long as it lives and don't keep it alive. `areas` must live as long as the interpreter, all
     # else may go when modules go, which saves the collector work.
     call, function = Function.__call__, ref(fork)

@@ -31,14 +31,16 @@ class Hung:
     Attributes:
         recorded: its record.
         folders: paths below these are shown relative to them.
-        threads: their stacks, the main thread last; None if it could not be asked.
+        pid: its own, which is not that of its record if it lives in another PID namespace.
         children: names of the processes that it could be waiting for.
+        threads: their stacks, the main thread last; None if it was not or could not be asked.
     """
 
     recorded: Recorded
     folders: list[str]
-    threads: list[Thread] | None
+    pid: int
     children: list[str] = field(default_factory=list)
+    threads: list[Thread] | None = None
 
     @property
     def title(self) -> str:
@@ -155,7 +157,6 @@ class Hung:
 
 def hung_processes(
     recorded: Iterable[Recorded],
-    stacks: dict[int, list[Thread]],
     living: Iterable[Process],
     folders: list[str],
     inside: dict[int, int],
@@ -164,7 +165,6 @@ def hung_processes(
 
     Args:
         recorded: all records.
-        stacks: by pid, of those that could be asked.
         living: what lives of the program, recorded or not.
         folders: paths below these are shown relative to them.
         inside: the pids by which records know the processes of another PID namespace.
@@ -173,7 +173,7 @@ def hung_processes(
     last = {each.record.pid: each for each in recorded}  # of an exec's two records the last one counts
     roles = {pid: each.record.role for pid, each in last.items()}
     hung = [
-        Hung(each, folders, stacks.get(alive[pid].pid), _children(alive[pid], alive, roles))
+        Hung(each, folders, alive[pid].pid, _children(alive[pid], alive, roles))
         for pid, each in last.items()
         if pid in alive
     ]

@@ -61,6 +61,7 @@ class Invocation:
         is_text: the program was source text or a function.
         import_paths: what is appended to the program's `sys.path`.
         ending: a line of Python to run at the end of the main module, for a path.
+        asked: the ending that the test asked for, however it comes about.
         as_pid1: as the first process of a PID namespace.
         answered: variables by which commands are answered for.
     """
@@ -77,6 +78,7 @@ class Invocation:
     is_text: bool = False
     import_paths: tuple[str, ...] = ()
     ending: str = ""
+    asked: Ending | None = None
     as_pid1: bool = False
     answered: Mapping[str, str] = field(default_factory=dict)
 
@@ -116,7 +118,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"python_args is a list of flags, such as [{options.python_args!r}], and no text"
         raise LaunchError(msg)
     wanted = None if ending is None else as_ending(ending)
-    base = Invocation((), env, inherited, cwd, folder, as_pid1=options.as_pid1)
+    base = Invocation((), env, inherited, cwd, folder, asked=wanted, as_pid1=options.as_pid1)
     if isinstance(program, (list, tuple)):
         return _command_line(program, args, options, wanted, base)
     python = interpreter(options.python, env)

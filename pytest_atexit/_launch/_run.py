@@ -19,13 +19,16 @@ from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, Start, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
-from pytest_atexit._launch._tree import Tree
+from pytest_atexit._launch._stacks import STACKS_SIGNAL
+from pytest_atexit._launch._tree import Tree, nothing
 from pytest_atexit._records import Recorded, lives_of, records_of
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
 from pytest_atexit._why import ending_of, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_atexit._commands._server import Answers
     from pytest_atexit._events import ProcessBegan
     from pytest_atexit._launch._agent import Agent
@@ -129,7 +132,9 @@ class Run:
             orphaned = self._forked is not None and self._forked.is_orphan
             raise (_orphaned if orphaned else _taken)(str(self.pid), self.command)
         assert self.output.returncode is not None  # for it has ended
-        return ExitStatus.from_returncode(self.output.returncode)
+        # Who is to be killed is asked for its stacks before, which ends it.
+        was_asked = self.overran is not None and self.output.returncode == -STACKS_SIGNAL
+        return ExitStatus.from_returncode(-signal.SIGKILL if was_asked else self.output.returncode)
 
     @cached_property
     def agent_vanished(self) -> str:
@@ -277,13 +282,18 @@ class Run:
         """Returns the Python program that a process became in the end, if that was not recorded."""
         return replacement(self.lives(), pid, self.invocation.cwd, self._agent)
 
-    def kill_tree(self) -> list[int]:
-        """End what lives of the program and its descendants; returns the pids that had to be killed."""
+    def kill_tree(self, before_kill: Callable[[], object] = nothing) -> list[int]:
+        """End what lives of the program and its descendants; returns the pids that had to be killed.
+
+        Args:
+            before_kill: called when they are stopped, but before the first one is killed.
+        """
         if self._released:
             return []
         stubs = self._stubs()
         try:
-            killed = self._tree.end(KILL_PATIENCE)  # before the journal is read, which may be long or malformed
+            # Before the journal is read, which may be long or malformed.
+            killed = self._tree.end(KILL_PATIENCE, (), before_kill)
             if recorded := self._recorded(self.lives()):
                 killed |= self._tree.end(KILL_PATIENCE, recorded)
         finally:

@@ -29,6 +29,7 @@ from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
 from pytest_atexit._launch._stacks import stacks_of
+from pytest_atexit._launch._tree import TRACKER
 from pytest_atexit._status import signal_name
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class RunningProgram:
         self._result: ExitResult | None = None
         self._judged = False
         self._closed = False
+        self.on_end: Callable[[], object] = lambda: None  # tells who wants to know at once that its result can be had
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,7 @@ class RunningProgram:
     ) -> Literal[False]:
         self._judged = self._judged or not self._run.ended
         self._run.kill_tree()
+        self.on_end()
         return False
 
     def __repr__(self) -> str:
@@ -320,10 +323,10 @@ class RunningProgram:
         """The result of a program that has ended."""
         __tracebackhide__ = True
         self._judged = True
-        result = self._run.result(self._run.await_descendants(self._linger))
+        result = self._result = self._run.result(self._run.await_descendants(self._linger))
+        self.on_end()
         if result is None:
             raise self._not_recorded(NOT_RECORDED if self._run.status.signal is None else TOO_EARLY, None)
-        self._result = result
         if unrecorded := self._run.replacement(result.pid):
             raise self._not_recorded(unrecorded.lines(), result)
         if any(record.lost for record in (result, *result.children)):
@@ -361,17 +364,30 @@ class RunningProgram:
         run = self._run
         run.output.collect_in_thread()  # while we ask for stacks
         lives = run.lives()
-        alive = run.processes(lives)
-        stacks = stacks_of(alive, run.output)
+        living = {process for process in run.living(lives) if not process.runs(TRACKER)}  # which waits for the others
+        alive = [process for process in run.processes(lives) if process in living]
         inside = {outside: pid for pid, outside in (run.pids_outside() or {}).items() if pid != 1}
-        hung = hung_processes(run.records(), stacks, run.living(lives), run.folders, inside)
-        lines = [*run.moments.lines({process.pid for process in alive}), *explain_hang(hung)]
+        hung = hung_processes(run.records(lives), living, run.folders, inside)
+        held = run.moments.lines({process.pid for process in alive})
+
+        def ask() -> None:
+            stacks = stacks_of(alive, run.output)
+            for each in hung:
+                each.threads = stacks.get(each.pid)
+
         run.overran = limit
+        run.kill_tree(before_kill=ask)
+        lines = [*held, *explain_hang(hung)]
         run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
-        run.kill_tree()
         result = self._result = run.result()
+        self.on_end()
         headline = f"the program was still running after {limit:g} s and was killed"
         more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
+        if run.invocation.asked and "was still running" in run.hung:
+            more += (
+                f" (ending={str(run.invocation.asked)!r} comes behind the program's last statement, to which it never"
+            )
+            more += " came. A program that runs until it is stopped: capexit.start, and then stop.)"
         raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.
@@ -381,6 +397,7 @@ class RunningProgram:
         try:
             killed = self._run.kill_tree()
             _ = self.result  # as long as it can be read
+            self.on_end()
             return killed
         finally:
             self._run.close()

@@ -1,7 +1,8 @@
 """The stacks of a hung program: the agent has told faulthandler to write them to stderr on a signal.
 
 That signal is only sent where the kernel shows that it is caught and that descriptor 2 is still the pipe that we read:
-what arrives there is taken out of stderr again.
+what arrives there is taken out of stderr again. It also ends the process, which is to be killed anyway: its main thread
+may wait in a call that a signal interrupts, such as `signal.pause`, and would go on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,10 +70,10 @@ class Thread:
 
 
 def stacks_of(processes: Iterable[Process], output: Output) -> dict[int, list[Thread]]:
-    """Returns the threads of each process that can be asked, by pid.
+    """Returns the threads of each process that can be asked, by pid, and ends these.
 
     Args:
-        processes: recorded Python processes.
+        processes: recorded Python processes; they may be stopped.
         output: where their stderr goes.
     """
     asked = (process for process in processes if _can_be_asked(process, output.stderr_pipe))
@@ -90,6 +92,7 @@ def _ask(process: Process, output: Output) -> str:
     with output.changed:
         start = len(output.stderr)
     process.signal(STACKS_SIGNAL)
+    process.signal(signal.SIGCONT)  # the other signal comes first
     deadline = time.monotonic() + PATIENCE
     size = start
     while time.monotonic() < deadline:

@@ -29,6 +29,10 @@ TIDYING = 1.0  # seconds in which multiprocessing's resource trackers may remove
 TRACKER = b"from multiprocessing.resource_tracker import"  # in its command line
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Tree:
     """The processes of one or more programs.
 
@@ -136,7 +140,9 @@ class Tree:
                 break
         return set()
 
-    def end(self, patience: float, known: Iterable[Process] = ()) -> set[Process]:
+    def end(
+        self, patience: float, known: Iterable[Process] = (), before_kill: Callable[[], object] = nothing
+    ) -> set[Process]:
         """End all of them and what they start meanwhile; returns what had to be killed.
 
         What is found is stopped first, for a stopped process neither forks nor leaves its children. What this process
@@ -146,6 +152,7 @@ class Tree:
         Args:
             patience: seconds after which it gives up.
             known: some that belong to it.
+            before_kill: called when all are stopped, but before the first one is killed.
         """
         began = time.monotonic()
         ended: set[Process] = set()
@@ -162,6 +169,8 @@ class Tree:
             known = ended = ended | found
             if new and time.monotonic() - began < FREEZE:
                 continue
+            before_kill()
+            before_kill = nothing
             if tidying := {process for process in found - trackers if process.runs(TRACKER)}:
                 trackers |= tidying
                 _leave_to(tidying, found - tidying)

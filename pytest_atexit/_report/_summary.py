@@ -91,6 +91,7 @@ def summary(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
     lines += _listed(runs, "failed", everything=everything)
     lines += _listed(runs, "unfinished", everything=everything)
     lines += _skipped(runs, everything=everything)
+    lines += _running(runs, everything=everything)
     slowest: dict[str, float] = {}
     for run in sorted(runs, key=_shutdown, reverse=True):
         slowest.setdefault(_test(run), _shutdown(run))
@@ -130,6 +131,13 @@ def _skipped(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
         number = sum(map(len, tests.values()))
         lines += _cut(f"skipped {cause} ({number})", rows, everything=everything)
     return lines
+
+
+def _running(runs: Sequence[RunFacts], *, everything: bool) -> list[Line]:
+    """What nobody had a result of when its worker of xdist crashed or was killed."""
+    running = [run for run in runs if run["state"] == "running"]
+    rows = [f"  {_test(run)}" + (f"\n    $ {run['command']}" if everything else "") for run in running]
+    return _cut(f"running when their worker ended ({len(rows)})", rows, everything=everything)
 
 
 def _named(handler: HandlerFacts, *, with_site: bool) -> str:

@@ -340,3 +340,13 @@ def lambda_free(lock):
         lock.read()
 
     return program
+
+
+def test_a_timeout_before_the_ending(capexit):
+    """A program that never comes to its last statement is told of capexit.start."""
+    with pytest.raises(ProgramTimeout) as caught:
+        capexit.run("import time\ntime.sleep(60)", ending="SIGTERM", timeout=0.3)
+    assert str(caught.value).endswith(
+        "(ending='SIGTERM' comes behind the program's last statement, to which it never came. A program that runs "
+        "until it is stopped: capexit.start, and then stop.)"
+    )

@@ -33,8 +33,8 @@ def test_it_shows_everything(
     assert "skipped by SIGKILL (2):" in text
     assert "skipped by SIGTERM (2):" in text
     assert re.search(r"test_ci\.py::test_a_handler_is_left_in_pytest left a handler .*: _exit\(0\)", text)
-    assert re.search(r"::warning file=app\.py,line=\d+,title=exit handler flush_metrics failed::ConnectionError", text)
-    assert re.search(r"::notice file=app\.py,line=\d+,title=exit handler close_database skipped::", text)
+    assert re.search(r"::warning file=shop\.py,line=\d+,title=exit handler flush_metrics failed::ConnectionError", text)
+    assert re.search(r"::notice file=shop\.py,line=\d+,title=exit handler close_database skipped::", text)
     reports = pytester.path / "reports"
     report = json.loads((reports / "exits.json").read_text(encoding="utf-8"))
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))

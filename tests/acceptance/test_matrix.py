@@ -156,6 +156,17 @@ def test_assert_ran_wants_exactly_these_endings(capexit):
         matrix.assert_ran("close", on=[])
 
 
+def test_a_program_that_ends_before_its_endings_proves_nothing(capexit):
+    """What can't be caught didn't happen: it is said below the table, and nothing can be asserted."""
+    program = "import atexit, sys\natexit.register(print)\nsys.exit()"
+    matrix = capexit.matrix(program, endings=["SIGTERM", "SIGKILL", "os._exit"])
+    assert {result.ending for result in matrix.values()} == {Ending.RETURN}
+    with pytest.raises(AssertionError, match="the program ended by itself before the endings came") as error:
+        matrix.assert_ran("print", on=["SIGTERM", "SIGKILL", "os._exit"])
+    assert "SIGKILL (return) and os._exit (return)" in " ".join(str(error.value).split())
+    assert str(matrix) in str(error.value)
+
+
 def test_assert_ran_is_never_vacuous(capexit):
     """A name that was never registered, an ending that is not there, and a run without any handler are errors."""
     matrix = capexit.matrix(PROGRAM, endings=["SIGKILL", "return"])

@@ -70,6 +70,119 @@ def test_json_holds_all_runs(inner: Inner, tmp_path: Path, options: list[str]) -
     assert runs["test_unrecorded"]["status"]["code"] == 0
 
 
+def test_a_worker_that_crashes_in_a_test_takes_no_run_along(inner: Inner, tmp_path: Path) -> None:
+    """What ended is there as ever, and what had not ended as running, in the summary as in the file."""
+    jsonschema = pytest.importorskip("jsonschema")
+    pytest.importorskip("xdist")
+    file = tmp_path / "exits.json"
+    result = inner(
+        """
+        import os, signal
+        import pytest
+
+        UP = "import atexit, time; atexit.register(print); print('up', flush=True); time.sleep(60)"
+
+        def test_crashes(capexit):
+            capexit.run("import atexit; atexit.register(print, 'half a \\\\udc80', file=None)")
+            with capexit.start(UP) as program:
+                program.wait_for_output("up")
+            program = capexit.start(UP)
+            program.wait_for_output("up")
+            with pytest.raises(Exception, match="still running after 0 s"):
+                program.wait(timeout=0)
+            with pytest.raises(Exception, match="not recorded"):
+                capexit.run("pass", python_args=["-S"])
+            capexit.start(UP).wait_for_output("up")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def test_ends(capexit):
+            capexit.run("import atexit; atexit.register(print)")
+        """,
+        f"--atexit-report={file}",
+        "-n2",
+        "--max-worker-restart=0",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "6 runs: 2 handlers ran, 2 skipped, 1 program not recorded, 1 program running",
+            "skipped by SIGKILL (2):",
+            "  print  *.py::test_crashes",
+            "running when their worker ended (1):",
+            "  *.py::test_crashes",
+        ],
+        consecutive=True,
+    )
+    report = json.loads(file.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    runs = [run for run in report["runs"] if run["test"].endswith("::test_crashes")]
+    assert [(run["state"], run["status"] and run["status"]["text"]) for run in runs] == [
+        ("recorded", "exit code 0"),
+        ("recorded", "killed by SIGKILL"),
+        ("recorded", "killed by SIGKILL"),
+        ("not recorded", "exit code 0"),
+        ("running", None),
+    ]
+    (called,) = runs[0]["processes"][0]["timeline"]
+    assert (called["name"], called["state"], called["args"]) == ("print", "ran", [r"'half a \udc80'"])
+    for run in runs[1:3]:
+        assert [each["state"] for each in run["processes"][0]["handlers"]] == ["skipped"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_not_on_this_host_says_all_at_its_end(inner: Inner, tmp_path: Path) -> None:
+    """It finds nothing where the controller wants its runs, or a file that is none of ours, which it leaves alone."""
+    pytest.importorskip("xdist")
+    file, other = tmp_path / "exits.json", tmp_path / "other"
+    other.write_text("theirs", encoding="utf-8")
+    for path in other, tmp_path / "missing":
+        (tmp_path / "descriptor").unlink(missing_ok=True)
+        (tmp_path / "descriptor").symlink_to(path)
+        result = inner(
+            f"""
+            import pytest
+
+            @pytest.hookimpl(trylast=True)
+            def pytest_configure_node(node):
+                node.workerinput["atexit_mailbox"][0] = {str(tmp_path / "descriptor")!r}
+
+            @pytest.mark.parametrize("number", range(2))
+            def test_it(capexit, number):
+                capexit.run("import atexit; atexit.register(print, '\\udc80', file=None)")
+            """,
+            f"--atexit-report={file}",
+            "-n1",
+            "-ptest_a_worker_that_is_not_on_this_host_says_all_at_its_end",
+        )
+        result.assert_outcomes(passed=2)
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
+        assert [run["state"] for run in runs] == ["recorded", "recorded"]
+        assert other.read_text(encoding="utf-8") == "theirs"
+        assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.slow
+def test_workers_that_ctrl_c_ends_are_heard(inner: Inner, tmp_path: Path) -> None:
+    """Nobody says that they are gone; what they ran is in the file all the same."""
+    pytest.importorskip("xdist")
+    file = tmp_path / "exits.json"
+    result = inner(
+        """
+        import os, signal
+
+        def test_it(capexit):
+            capexit.run("import atexit; atexit.register(print)")
+            os.kill(os.getppid(), signal.SIGINT)
+            signal.pause()
+        """,
+        f"--atexit-report={file}",
+        "-n1",
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    (run,) = json.loads(file.read_text(encoding="utf-8"))["runs"]
+    assert (run["state"], run["test"].rpartition("::")[2]) == ("recorded", "test_it")
+
+
 def test_it_is_written_whole_and_for_all_to_read(inner: Inner, tmp_path: Path) -> None:
     """An older one is replaced, nothing else is left beside it, and a session without programs has one, too."""
     file = tmp_path / "out" / "x.JSON"

@@ -179,7 +179,7 @@ def test_a_session_without_programs_has_none(inner: Inner) -> None:
 
 @pytest.mark.slow
 def test_finished_tests_of_a_worker_that_crashed_count(inner: Inner) -> None:
-    """What a worker has sent before it crashes is there, a program that it still ran included."""
+    """What a worker has told before it crashes is there, a program that it still ran included."""
     result = inner(
         f"""{SUITE}
 def test_zz_crashes(server):

@@ -60,6 +60,8 @@ def test_exception_is_recorded_with_type_bases_message_and_traceback(recorded: R
         ("ValueError('ü\\n\\t\\x1e\\x1f')", "ValueError", "ü\n\t\x1e\x1f"),
         ("UnicodeDecodeError('utf-8', b'x', 0, 1, 'why')", "UnicodeDecodeError", "'utf-8' codec can't decode byte 0x78 in position 0: why"),
         ("type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})('arg')", "__main__.Odd", "arg"),
+        ("__import__('subprocess').CalledProcessError(1, ['docker', 'stop'])", "subprocess.CalledProcessError", "1, ['docker', 'stop']"),
+        ("type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})([print], [0] * 999)", "__main__.Odd", "<builtins.list>, <builtins.list>"),
         ("1", "TypeError", "exceptions must derive from BaseException"),
     ],
 )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from typing import NamedTuple
 
 import pytest
 from interpreters import others
 
-from pytest_atexit import CapExit, ProgramTimeout
+from pytest_atexit import CapExit, Ending, ProgramTimeout
 
 LIMIT = 0.5  # seconds, from where the program says that it comes to its end
 
@@ -332,6 +333,25 @@ def check(capexit: CapExit, hanging: Hanging, python: str | None = None, *, is_e
     assert hanging.stack in first_stack(lines) or not is_exact
     assert all(line.startswith("ready") for line in program.stdout.splitlines())
     assert program.stderr == ""
+
+
+def test_a_timeout_wakes_nobody(capexit: CapExit) -> None:
+    """What waits in a call that any signal ends does not go on when it is asked for its stacks: it is killed there."""
+    program = capexit.start(
+        """
+        import atexit, os, signal
+        atexit.register(print, "went on")
+        is_child = os.fork() == 0
+        print("ready", flush=True)
+        signal.pause()
+        """
+    )
+    program.wait_for_output("ready\\nready")
+    with pytest.raises(ProgramTimeout, match=r"in <module> \(program.py:6\): signal.pause\(\)") as caught:
+        program.wait(timeout=0)
+    result = caught.value.result
+    assert (result.status.signal, result.ending, result.stdout) == (signal.SIGKILL, Ending.SIGKILL, "ready\nready\n")
+    assert [each.skipped for each in (result, *result.children)] == [["print"], ["print"]]
 
 
 def first_stack(lines: list[str]) -> list[str]:

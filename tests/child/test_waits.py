@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
 from interpreters import others
 
 from pytest_atexit import CapExit
+from pytest_atexit._launch import _stacks
 from pytest_atexit._launch._process import Process
-from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._launch._waits import WAITS, wait_of
 
 # Threads that wait for ever, each in another function of the standard library.
 PROGRAM = """
-import asyncio, concurrent.futures, logging, multiprocessing, queue, subprocess, threading, time
+import asyncio, concurrent.futures, faulthandler, logging, multiprocessing, queue, signal, subprocess, threading, time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 def idle(): time.sleep(60)
@@ -24,6 +25,7 @@ async def use_executor(): asyncio.get_running_loop().run_in_executor(None, idle)
 def child(): return subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE)
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     context = multiprocessing.get_context("spawn")
     threads, processes = ThreadPoolExecutor(), ProcessPoolExecutor(1, mp_context=context)
     threads.submit(idle), processes.submit(idle)
@@ -53,6 +55,12 @@ if __name__ == "__main__":
 AT_EXIT = ("_python_exit", "_finalize_join", "_exit_function", "threading.py:_shutdown", "threading.py:start")
 
 
+@pytest.fixture(autouse=True)
+def _asked_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal that doesn't end the program."""
+    monkeypatch.setattr(_stacks, "STACKS_SIGNAL", signal.SIGUSR2)
+
+
 def check(capexit: CapExit, python: str | None, version: tuple[int, ...]) -> None:
     """Ask for the stacks until each way to wait has been seen."""
     started = capexit.start(PROGRAM, python=python)
@@ -63,7 +71,7 @@ def check(capexit: CapExit, python: str | None, version: tuple[int, ...]) -> Non
     def all_are_seen() -> bool:
         run, process = started._run, Process.of(started.pid)
         records = run.records()
-        threads = stacks_of([process], run.output).get(started.pid, []) if process and records else []
+        threads = _stacks.stacks_of([process], run.output).get(started.pid, []) if process and records else []
         waits = [wait_of(thread.frames, records[0].stdlib) for thread in threads]
         return expected <= {wait.calls for wait in waits if wait}
 

@@ -154,6 +154,7 @@ def test_errors_of_the_c_library_are_errors() -> None:
 
 # What other systems lack: the names that their documentation leaves out, and the modules.
 ELSEWHERE = """
+import asyncio  # it is prepared for each system that it comes with
 import importlib, os, select, signal, socket, sys, time
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
