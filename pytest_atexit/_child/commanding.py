@@ -21,6 +21,7 @@ from sitecustomize import function_of, getframe, modules, namespace, posix, put,
 OUR_VARIABLES = "PYTEST_ATEXIT_COMMANDS", "PYTEST_ATEXIT_JOURNAL", "PYTHONPATH"
 SHELLS = "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"
 real_functions = {}
+covered = []  # the globals of each `subprocess` whose methods are exchanged
 
 
 class SubprocessFinder:
@@ -61,6 +62,17 @@ def cover_commands(os):
         real_functions[name] = function_of(function) if name[:4] == "exec" else function
         put_in_place(name, function, os, posix())
     os._execvpe = asked_execvpe
+    imp = __import__("_imp")
+    create = imp.create_builtin
+
+    def create_builtin(spec):
+        """A program may have `posix` made once more."""
+        module = create(spec)
+        for name in real_functions if spec.name == "posix" else ():
+            setattr(module, name, namespace[f"asked_{name}"])
+        return module
+
+    imp.create_builtin = create_builtin
     if "subprocess" in modules:
         from opening import cover_subprocess
 
@@ -113,7 +125,7 @@ def become_asked(frame, path, argv, env=None, search=False):
 
 def asked_posix_spawn(path, argv, env=None, /, **options):
     caller = getframe().f_back  # there is none above a handler
-    if caller is not None and caller.f_globals.get("__name__") == "subprocess":  # it has been asked for already
+    if caller is not None and any(caller.f_globals is each for each in covered):  # it has been asked for already
         return real_functions["posix_spawn"](path, argv, env, **options)
     return real_functions["posix_spawn"](*executed(path, argv, env), **options)
 

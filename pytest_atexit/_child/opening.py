@@ -18,6 +18,7 @@ from asking import (
     travelling_text,
     with_stubs,
 )
+from commanding import covered, executed
 from sitecustomize import getframe, modules, pid, sys
 
 BEYOND_HANDLERS = (9, 18, 19)  # SIGKILL, SIGCONT, SIGSTOP: what no process can take for itself
@@ -76,6 +77,29 @@ def cover_subprocess(module):
         method.__qualname__, method.__module__ = f"Popen.{name}", "subprocess"
         setattr(kind, name, method)
     kind._pytest_atexit = None
+    cover_fork_exec(module)
+
+
+def cover_fork_exec(module):
+    """What a copy of `subprocess` calls that the program has made for itself: as if it were one of `os`."""
+    covered.append(module.__dict__)
+    posixsubprocess = modules.get("_posixsubprocess")
+    if posixsubprocess is None or len(covered) > 1:
+        return
+    real = posixsubprocess.fork_exec
+
+    def fork_exec(args, paths, /, *rest):
+        caller = getframe().f_back
+        if caller is not None and any(caller.f_globals is each for each in covered):
+            return real(args, paths, *rest)
+        os, entries = modules["os"], rest[3]
+        environ = None if entries is None else dict(os.fsdecode(entry).split("=", 1) for entry in entries)
+        file, line, environ = executed(args[0] if len(paths) > 1 else paths[0], args, environ, len(paths) > 1)
+        entries = [os.fsencode(f"{name}={value}") for name, value in environ.items()]
+        paths = [os.fsencode(file)]
+        return real([*map(os.fsencode, line)], paths, *rest[:3], entries, *rest[4:])
+
+    posixsubprocess.fork_exec = fork_exec
 
 
 def travelling_command(args):

@@ -209,7 +209,7 @@ SHELL_LINES = (
     "sh -c '{0} now'; bash -ec 'exec {0} now'; sh $SCRIPT {0}; trap '{0} now' EXIT; echo '{0} now' | sh",
     'command -p {0} now; X="{0} now"; $X; {0}* now; set -- {0}; exec "$@"',
     "python3 -S -c \"import os; os.system('{0} now')\"; PATH=$FOLDER danger now; PATH=$FOLDER:$PATH; danger now",
-    "$FOLDER/sh -c x; bash -c 'exec -a x {0} now'; bash -c 'function f {{ X+=1 coproc {0} now; wait; }}; f'",
+    "$FOLDER/sh -c x; bash -c 'exec -a x {0} now'; bash -c 'function f {{ X+=1 {0} now; coproc {0}; wait; }}; f'",
 )
 
 SHELL_LINES_TO_KEEP = (
@@ -297,6 +297,44 @@ def test_what_is_not_registered_never_runs(
     assert MARK not in result.stdout
     assert (result.failed, result.ran, result.commands) == ([], ["stop"], [])
     assert "handler stop in process" in str(caught.value)
+
+
+def test_copies_of_modules_ask(
+    answered: Callable[..., ExitResult], fp: FakeProcess, danger: Path, tmp_path: Path
+) -> None:
+    """What a program has made for itself, and what it calls below `subprocess`."""
+    fp.register(["true"])
+
+    def program(path: str) -> None:
+        import importlib.util
+        import multiprocessing.util
+        import os
+        import subprocess
+        import sys
+
+        spec = importlib.util.find_spec("subprocess")
+        copy = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(copy)
+        del sys.modules["posix"]
+        posix = importlib.import_module("posix")
+        print(posix.system(path), subprocess.call(["true"]), flush=True)
+
+        def attempt(**options: object) -> None:
+            try:
+                copy.run([path], **options)
+            except Exception as error:
+                print(type(error).__name__)
+
+        attempt()
+        attempt(env={})
+        attempt(close_fds=False)
+        multiprocessing.util.spawnv_passfds(os.fsencode(path), [path], ())
+
+    with pytest.raises(CommandNotRegistered) as caught:
+        answered(program, str(danger), allow_failures=True)
+    assert caught.value.result.stdout.split() == [str(127 << 8), "0", *["ProcessNotRegisteredError"] * 3]
+    assert str(caught.value).count("called by no handler") == 5
+    assert not (tmp_path / "harm").exists()
 
 
 def test_a_shell_computes_what_it_would(capexit: CapExit, fp: FakeProcess) -> None:
