@@ -9,6 +9,7 @@ from asking import (
     ask,
     asker,
     asker_variable,
+    calling_frame,
     found,
     handed_on,
     named,
@@ -16,7 +17,7 @@ from asking import (
     prepare_to_ask,
     with_stubs,
 )
-from sitecustomize import function_of, getframe, modules, namespace, posix, put, sys
+from sitecustomize import function_of, modules, namespace, posix, put, sys
 
 OUR_VARIABLES = "PYTEST_ATEXIT_COMMANDS", "PYTEST_ATEXIT_JOURNAL", "PYTHONPATH"
 SHELLS = "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"
@@ -98,16 +99,16 @@ def asked_system(command):
 
 
 def asked_execv(path, argv, /):
-    become_asked(getframe().f_back, path, argv)
+    become_asked(calling_frame(), path, argv)
 
 
 def asked_execve(path, argv, env):
-    become_asked(getframe().f_back, path, argv, env)
+    become_asked(calling_frame(), path, argv, env)
 
 
 def asked_execvpe(file, args, env=None):
     """Stands in for what `os.execvp`, `execlp` and the like call."""
-    become_asked(getframe().f_back, file, args, env, search=True)
+    become_asked(calling_frame(), file, args, env, search=True)
 
 
 def become_asked(frame, path, argv, env=None, search=False):
@@ -124,7 +125,7 @@ def become_asked(frame, path, argv, env=None, search=False):
 
 
 def asked_posix_spawn(path, argv, env=None, /, **options):
-    caller = getframe().f_back  # there is none above a handler
+    caller = calling_frame()  # there is none above a handler
     if caller is not None and any(caller.f_globals is each for each in covered):  # it has been asked for already
         return real_functions["posix_spawn"](path, argv, env, **options)
     return real_functions["posix_spawn"](*executed(path, argv, env), **options)

@@ -8,6 +8,7 @@ from asking import (
     ProcessNotRegisteredError,
     ask,
     asker,
+    calling_frame,
     found,
     handed_on,
     named,
@@ -19,7 +20,7 @@ from asking import (
     with_stubs,
 )
 from commanding import covered, executed
-from sitecustomize import getframe, modules, pid, sys
+from sitecustomize import modules, pid, sys
 
 BEYOND_HANDLERS = (9, 18, 19)  # SIGKILL, SIGCONT, SIGSTOP: what no process can take for itself
 
@@ -89,7 +90,7 @@ def cover_fork_exec(module):
     real = posixsubprocess.fork_exec
 
     def fork_exec(args, paths, /, *rest):
-        caller = getframe().f_back
+        caller = calling_frame()
         if caller is not None and any(caller.f_globals is each for each in covered):
             return real(args, paths, *rest)
         os, entries = modules["os"], rest[3]
@@ -121,7 +122,7 @@ def open_asked(popen, real_init, args, command, options):
     is_text = any(options.get(name) for name in ("text", "universal_newlines", "encoding", "errors"))
     encoding = options.get("encoding") or locale_encoding() if is_text else ""
     told = {name: travelling_data(value) for name, value in options.items()}
-    caller = getframe(1).f_back  # there is none above a handler
+    caller = calling_frame()  # there is none above a handler
     is_os_popen = caller is not None and caller.f_code is os.popen.__code__
     kind, ticket, *answer = ask("open", asker(), names, encoding, told, is_os_popen)
     if kind == "refused":
