@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_atexit import _explain, _quiet, _system
 from pytest_atexit._ending import Ending
 from pytest_atexit._errors import LaunchError, printable
-from pytest_atexit._launch._arguments import check_timeout
+from pytest_atexit._launch._arguments import check_allowing, check_timeout
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
 from pytest_atexit._launch._many import check_shared, distinct_endings, wait_for_all
@@ -114,6 +114,7 @@ class CapExit:
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
+        check_allowing(allow_failures)
         started = self._start(program, args, options, launcher, ending, attended=True, fp=fp)
         return started.wait(timeout, allow_failures=allow_failures)
 
@@ -182,6 +183,7 @@ class CapExit:
         __tracebackhide__ = True
         options = Options(env=env, cwd=cwd, stdin=stdin, python=python, python_args=python_args, as_pid1=as_pid1)
         check_timeout(timeout)
+        check_allowing(allow_failures)
         wanted = distinct_endings(endings)
         check_shared(stdin)
         prepared = [self._prepared(program, args, options, launcher, ending) for ending in wanted]
@@ -221,8 +223,8 @@ class CapExit:
 
         Args:
             module: its name; it is found where the test finds it.
-            allow: names of handlers (or of their modules), of signals and of threads that are accepted all the same;
-                "native thread" for those that C code starts.
+            allow: names of handlers, of signals and of threads that are accepted all the same; of modules for all that
+                they and their submodules leave; "native thread" for those that C code starts.
             env: as for `run`, and so are the others.
             cwd: the working folder.
             python: another interpreter.
@@ -241,7 +243,7 @@ class CapExit:
         way, prepared = self._prepared(_quiet.PROGRAM.read_text(), [module], options, "spawn", None)
         running = self._launched(way, prepared, options.stdin, attended=True, is_ours=True)
         result = running.wait(timeout, allow_failures=True)
-        if wrong := _quiet.verdict(module, result, allowed):
+        if wrong := _quiet.verdict(module, result, running.registrants(), allowed):
             raise AssertionError(wrong)
 
     def free_port(self) -> int:

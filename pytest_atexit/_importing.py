@@ -3,7 +3,11 @@
 It runs in a child, as text; nobody imports it. Handlers are recorded by the agent as ever. What it writes, into its own
 folder, is JSON:
 
-    {"signals": {number: [what happens, file, line]}, "threads": [[name, file, line]], "native": number of threads}
+    {
+        "signals": {number: [what happens, file, line, module]},
+        "threads": [[name, file, line, module]],
+        "native": number of threads
+    }
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 
-Site = tuple[str, int]
+Site = tuple[str, int, str]
 installed: dict[int, Site] = {}
 started: list[tuple[object, Site]] = []
 real_signal = _signal.signal
@@ -29,13 +33,13 @@ LOOKS, BETWEEN = 500, 0.001
 
 
 def site() -> Site:
-    """File and line of the first caller that only passes on what others want, or the import system."""
+    """File, line and module of the first caller that only passes on what others want, or the import system."""
     frame = sys._getframe(2)  # noqa: SLF001, there is no other way
     while frame.f_back and (
         frame.f_globals.get("__name__") in ON_THE_WAY or frame.f_code.co_filename.startswith("<frozen importlib.")
     ):
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    return frame.f_code.co_filename, frame.f_lineno, str(frame.f_globals.get("__name__", ""))
 
 
 def signal(signum: int, handler: object) -> object:
@@ -121,7 +125,7 @@ def main(module: str) -> None:
     import os  # noqa: PLC0415, see above
 
     after, more = dispositions(), native_threads() - native
-    changed = {number: [after[number], *installed.get(number, ("", 0))] for number in SIGNALS}
+    changed = {number: [after[number], *installed.get(number, ("", 0, ""))] for number in SIGNALS}
     with open(os.path.join(folder, "found.json"), "w") as file:
         found = {
             "signals": {number: found for number, found in changed.items() if found[0] != before[number]},

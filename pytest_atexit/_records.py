@@ -75,7 +75,7 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
         folders: paths below these are shown relative to them.
     """
     lives = list(lives)
-    numbers = cache(lambda: _run_numbers(lives))
+    numbers = cache(lambda: run_numbers(lives))
     main = next((life for life in lives if main_pid in (None, life.began.pid)), None)
     programs: list[tuple[Life, list[Life]]] = []  # with the sub-interpreters of each
     for life in lives:
@@ -97,7 +97,7 @@ def records_of(lives: Iterable[Life], main_pid: int | None, folders: list[str]) 
     return sorted(recorded, key=lambda each: each.life is not main)
 
 
-def _run_numbers(lives: Iterable[Life]) -> dict[int, int]:
+def run_numbers(lives: Iterable[Life]) -> dict[int, int]:
     """Numbers that are unique in the run, by the identity of each registration's event."""
     moments: dict[int, int] = {}
     for life in lives:

@@ -53,6 +53,7 @@ class Evidence:
         is_foreign: the status is that of another process: of a shell script, say, that started this one.
         overran: the timeout in seconds, if it was killed after that.
         hung: what it hung in then, in words.
+        killed: when or why the test had it killed, in words: by no signal of its own, but with all of the program.
         is_pid1: it was the first process of a PID namespace.
         left_open: what was skipped or cut off is of sub-interpreters that were left open, in an old version of Python.
     """
@@ -72,6 +73,7 @@ class Evidence:
     grace: tuple[float, int] | None = None
     overran: float | None = None
     hung: str = ""
+    killed: str = ""
     is_foreign: bool = False
     is_pid1: bool = False
     left_open: bool = False
@@ -131,6 +133,8 @@ def _ended_by(evidence: Evidence) -> str:
     at = _called_at(last, evidence.unfinished, during) if last else ""
     if last and last.function != "_exit":  # whatever ended the other program then
         return f"os.{last.function} replaced the program {at}: handlers don't survive that"
+    if evidence.killed and number in (None, signal.SIGKILL) and not last:
+        return f"it was killed {evidence.killed}{during and f',{during}'}"
     # After a KeyboardInterrupt Python runs all handlers and then sends itself SIGINT.
     if number is not None and not (number == signal.SIGINT and evidence.called and not during):
         return _signal_reason(evidence, number, during)

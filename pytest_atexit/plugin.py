@@ -53,6 +53,23 @@ def _is_marked(item: pytest.Item) -> bool:
     return any("guard" in mark.kwargs for mark in item.iter_markers("atexit"))
 
 
+def _guard_of(config: pytest.Config, item: pytest.Item) -> str:
+    """Returns what is done about handlers that a test leaves; nothing where settings are wrong."""
+    try:
+        return _settings.settings_of(config, item).guard
+    except pytest.UsageError:
+        return ""
+
+
+def _checked_settings(config: pytest.Config, node: pytest.Item | pytest.Collector) -> _settings.Settings:
+    """Returns the settings; where they are wrong, that is an error without our frames."""
+    try:
+        return _settings.settings_of(config, node)
+    except pytest.UsageError as error:
+        wrong = str(error)
+    pytest.fail(wrong, pytrace=False)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401, for it is xdist's
     """A worker of xdist is about to start."""
@@ -101,14 +118,7 @@ def _capexit(request: pytest.FixtureRequest, session: Session) -> Iterator[CapEx
     from pytest_atexit._capexit import CapExit
 
     node = request.node
-    settings, wrong = None, ""
-    try:
-        settings = _settings.settings_of(request.config, node)
-    except pytest.UsageError as error:
-        wrong = str(error)
-    if settings is None:
-        pytest.fail(wrong, pytrace=False)
-    options = settings._asdict()
+    options = _checked_settings(request.config, node)._asdict()
     del options["guard"], options["report"]  # of the session
     made = CapExit(session, **options, skip=pytest.skip)
     node.stash.setdefault(used, {})[request.fixturename] = made
@@ -202,11 +212,10 @@ class _Guarded:
             self._guard = Guard([str(self._config.rootpath), str(self._config.invocation_params.dir)])
         return self._guard
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        is_guarded = _settings.settings_of(self._config, item).guard != "off"
+    @pytest.hookimpl(tryfirst=True)  # and no wrapper: those that had not begun could not undo in the teardown
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        is_guarded = _checked_settings(self._config, item).guard != "off"
         self._made().enter(item.nodeid if is_guarded else "")
-        return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
@@ -223,7 +232,7 @@ class _Guarded:
             text = "\n".join([*left, ADVICE]) if left else ""
             # Of a test that is expected to fail, nobody would see an error of the teardown.
             is_expected = item.get_closest_marker("xfail") is not None
-            is_error = not is_expected and _settings.settings_of(self._config, item).guard == "error"
+            is_error = not is_expected and _guard_of(self._config, item) == "error"
             if text and not (passed and is_error):
                 item.warn(pytest.PytestWarning(text))
         if text and is_error:

@@ -53,3 +53,13 @@ def ending_signal(given: int | str) -> int:
         if number not in usual and not getattr(signal, "SIGRTMIN", math.inf) <= number <= signal.NSIG:
             raise ValueError(f"{given} is no signal that ends programs: for a grace of {given} s write grace={given}")
     return number_of(given)
+
+
+def check_allowing(allow_failures: object) -> None:
+    """Raise a TypeError if it is no truth value: names would allow all failures, not those of some handlers."""
+    __tracebackhide__ = True
+    if not isinstance(allow_failures, bool):
+        raise TypeError(
+            f"allow_failures is True or False, for all handlers, not {allow_failures!r}: to accept the failure of some "
+            "only, pass True and look at result.failed"
+        )

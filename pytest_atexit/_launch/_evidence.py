@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -76,12 +76,15 @@ def _worker(recorded: Recorded, last: LastCall) -> str:
     return ""
 
 
-def explained(recorded: Sequence[Recorded], left: Sequence[int], folders: list[str]) -> list[ProcessRecord]:
+def explained(
+    recorded: Sequence[Recorded], left: Sequence[int], killed: Mapping[int, str], folders: list[str]
+) -> list[ProcessRecord]:
     """Returns the records with ending and reason, as far as the records alone tell them.
 
     Args:
         recorded: of all processes in start order.
         left: pids of those that still run.
+        killed: by the pids of those that had to be killed, when or why, in words.
         folders: paths below these are shown relative to them.
     """
     last = {each.record.pid: each for each in recorded}  # of those that one process has been
@@ -90,7 +93,10 @@ def explained(recorded: Sequence[Recorded], left: Sequence[int], folders: list[s
         became = each is not last[each.record.pid]
         running = each.record.pid in left and not became
         status = None if became or running else each.record.status
-        evidence = replace(evidence_of(each, folders, became=became), status=status, still_running=running)
+        by_test = "" if became else killed.get(each.record.pid, "")
+        evidence = replace(
+            evidence_of(each, folders, became=became), status=status, still_running=running, killed=by_test
+        )
         ending, reason = ending_of(evidence), reason_of(evidence)
         made.append(replace(each.record, ending=ending, reason=reason, still_running=running))
     return made

@@ -24,6 +24,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from os import PathLike
 from types import FunctionType
 from typing import Any, cast
 
@@ -104,7 +105,8 @@ def _argument(program: FunctionType, number: int, value: object) -> str:
     try:
         return literal(value)
     except NotPlain as error:
-        msg = f"argument {number} of {_name(program)} ({error}) is not plain data: create it inside the function"
+        instead = "pass str() of it" if isinstance(value, PathLike) else "create it inside the function"
+        msg = f"argument {number} of {_name(program)} ({error}) is not plain data: {instead}"
         raise LaunchError(msg) from None
 
 

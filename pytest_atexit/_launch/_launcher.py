@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_atexit._launch._popen import Child
 
 LAUNCHERS = ("auto", "spawn", "fork")
+WHERE_TO_PRELOAD = "@pytest.mark.atexit, --atexit-preload or atexit_preload"
 KEEP_US_OUT = frozenset("ISE")  # flags of an interpreter
 
 
@@ -51,16 +52,17 @@ class Launcher:
         """
         if self.name == "spawn" or _keeps_us_out(invocation):
             return spawn(invocation, journal, entry, stdin)
-        demanded = self.name == "fork"
+        demanded, preloading = self.name == "fork", ""
         why = _unsuitable(invocation, demanded=demanded)
         if not why:
             try:
                 return self.servers.launch(invocation, journal, entry, stdin, self.preload)
             except Unusable as error:
                 why = str(error)
-                demanded = demanded or bool(self.preload)  # what can't be preloaded must not go unnoticed
+                if self.preload:  # what can't be preloaded must not go unnoticed
+                    demanded, preloading = True, f" with preload={','.join(self.preload)} ({WHERE_TO_PRELOAD})"
         if demanded:
-            msg = f"the program can't be forked: {why}"
+            msg = f"the program can't be forked{preloading}: {why}"
             raise LaunchError(msg)
         return spawn(invocation, journal, entry, stdin)
 

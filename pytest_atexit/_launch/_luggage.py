@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from types import CellType, FrameType, FunctionType, ModuleType
 
 from pytest_atexit._errors import LaunchError
@@ -259,6 +260,8 @@ def _refusal(name: str, value: object, what: str, user: Definition) -> LaunchErr
         instead = (
             "no single def or class statement of the test file makes it; write one, or create it inside the function"
         )
+    elif isinstance(value, PathLike):
+        instead = f"pass str({name}) as an argument"
     else:
         instead = "pass it as an argument if it is plain data, or create it inside the function"
     return LaunchError(f"{name!r} ({what}), which {user.where} uses, can't travel to another process: {instead}")

@@ -21,7 +21,7 @@ from pytest_atexit._launch._process import Process, Start, wait_for_end, written
 from pytest_atexit._launch._replaced import Replacement, replacement
 from pytest_atexit._launch._stacks import STACKS_SIGNAL
 from pytest_atexit._launch._tree import Tree, nothing
-from pytest_atexit._records import Recorded, lives_of, records_of
+from pytest_atexit._records import Recorded, lives_of, records_of, run_numbers
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
 from pytest_atexit._why import ending_of, reason_of
@@ -42,6 +42,7 @@ NANOSECONDS = 1e-9
 READING_PAUSE = 0.02  # seconds between two looks at what a running program has recorded
 PAUSE = 0.01  # seconds between two looks for a child that was forked just now
 KILL_PATIENCE = 5.0  # seconds in which killed processes must be gone
+TEST_ENDED = "at the end of the test"
 
 
 class Run:
@@ -58,6 +59,7 @@ class Run:
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
         hung: what its main process hung in then, in words.
+        killed: when or why what had to be killed was, in words, by the pids that records have.
         moments: at which tests hold it.
         answers: those for commands that it calls; None if these are real ones.
         refused: the commands that it called and that were not registered, as of the latest result.
@@ -110,6 +112,7 @@ class Run:
         self.grace_used: float | None = None
         self.overran: float | None = None
         self.hung = ""
+        self.killed: dict[int, str] = {}
         self.refused: list[Command] = []
         self._final: ExitResult | None = None
         self._released = False
@@ -188,6 +191,13 @@ class Run:
         """Returns the records as of now, the main one first; none if nothing was recorded yet."""
         found = self.lives() if lives is None else lives
         return records_of(found, self.pid if self.invocation.is_python else None, self.folders)
+
+    def registrants(self) -> dict[int, str]:
+        """Returns the modules whose code has registered handlers, by the handlers' numbers."""
+        lives = self.lives()
+        numbers = run_numbers(lives)
+        events = (each.event for life in lives for each in life.registrations.values())
+        return {numbers[id(event)]: event.caller for event in events}
 
     @property
     def folders(self) -> list[str]:
@@ -282,15 +292,16 @@ class Run:
         """Returns the Python program that a process became in the end, if that was not recorded."""
         return replacement(self.lives(), pid, self.invocation.cwd, self._agent)
 
-    def kill_tree(self, before_kill: Callable[[], object] = nothing) -> list[int]:
+    def kill_tree(self, why: str, before_kill: Callable[[], object] = nothing) -> list[int]:
         """End what lives of the program and its descendants; returns the pids that had to be killed.
 
         Args:
+            why: or when, in words.
             before_kill: called when they are stopped, but before the first one is killed.
         """
         if self._released:
             return []
-        stubs = self._stubs()
+        stubs, outside = self._stubs(), self.pids_outside()  # now, for they live
         try:
             # Before the journal is read, which may be long or malformed.
             killed = self._tree.end(KILL_PATIENCE, (), before_kill)
@@ -298,14 +309,17 @@ class Run:
                 killed |= self._tree.end(KILL_PATIENCE, recorded)
         finally:
             self.output.wait(KILL_PATIENCE)
-        return sorted(process.pid for process in killed - stubs)
+        pids = {process.pid for process in killed - stubs}
+        inside = pids if outside is None else {pid for pid, known in outside.items() if known in pids}
+        self.killed |= dict.fromkeys(inside - self.killed.keys(), why)
+        return sorted(pids)
 
     def close(self) -> list[int]:
         """Leave nothing behind; returns the pids that had to be killed."""
         if self._released:
             return []
         try:
-            return self.kill_tree()
+            return self.kill_tree(TEST_ENDED)
         finally:
             self._release()
 
@@ -362,6 +376,7 @@ class Run:
             grace=self.grace if killed else None,
             overran=self.overran,
             hung=self.hung,
+            killed="" if became else self.killed.get(self.pid, ""),
             is_foreign=main.record.pid != self.pid,
             is_pid1=self.invocation.as_pid1,
         )
@@ -374,7 +389,7 @@ class Run:
             stderr_bytes=stderr,
             duration=(self.output.ended - self.began) * NANOSECONDS,
             exit_duration=None if first is None else (self.output.ended - first) * NANOSECONDS,
-            children=explained(others, left, self.folders),
+            children=explained(others, left, self.killed, self.folders),
             left_running=left,
             path=self.invocation.folder,
             command=self.command,

@@ -22,12 +22,13 @@ from pytest_atexit._errors import (
     PytestAtexitError,
     WaitTimeout,
 )
-from pytest_atexit._launch._arguments import check_port, check_timeout, ending_signal, number_of
+from pytest_atexit._launch._arguments import check_allowing, check_port, check_timeout, ending_signal, number_of
 from pytest_atexit._launch._hang import explain_hang, hung_processes
 from pytest_atexit._launch._moments import Moment
 from pytest_atexit._launch._policy import check_policy
 from pytest_atexit._launch._probes import accepts, name_of, status_of, takes_argument
 from pytest_atexit._launch._process import SignalMasks
+from pytest_atexit._launch._run import TEST_ENDED
 from pytest_atexit._launch._stacks import stacks_of
 from pytest_atexit._launch._tree import TRACKER
 from pytest_atexit._status import signal_name
@@ -73,7 +74,7 @@ class RunningProgram:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
         self._judged = self._judged or not self._run.ended
-        self._run.kill_tree()
+        self._run.kill_tree("when its `with` block was left")
         self.on_end()
         return False
 
@@ -243,9 +244,11 @@ class RunningProgram:
             HandlerFailed: a handler raised.
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
             ValueError: a negative timeout.
+            TypeError: `allow_failures` is neither True nor False.
         """
         __tracebackhide__ = True
         check_timeout(timeout)
+        check_allowing(allow_failures)
         limit = self._timeout if timeout is None else timeout
         if not self._run.await_end(limit):
             self._raise_timeout(limit)
@@ -266,13 +269,14 @@ class RunningProgram:
             HandlerSkipped: a handler was skipped or unfinished that `must_run` under this ending.
         """
         __tracebackhide__ = True
+        check_allowing(allow_failures)
         number = ending_signal(signal)
         if not self._run.ended:
             sent = time.monotonic()
             self.send_signal(number)
             if not self._run.await_end(grace):
                 self._run.grace = grace, number
-                self._run.kill_tree()
+                self._run.kill_tree(f"as the program was still running {grace:g} s after {signal_name(number)}")
             self._run.grace_used = time.monotonic() - sent
         return self._finished(allow_failures)
 
@@ -376,7 +380,7 @@ class RunningProgram:
                 each.threads = stacks.get(each.pid)
 
         run.overran = limit
-        run.kill_tree(before_kill=ask)
+        run.kill_tree(f"as the program was still running after {limit:g} s", before_kill=ask)
         lines = [*held, *explain_hang(hung)]
         run.hung = next((each.statement() for each in hung if each.recorded.record.role == "main"), "")
         result = self._result = run.result()
@@ -395,7 +399,7 @@ class RunningProgram:
     def close(self) -> list[int]:
         """End and forget what is left, but for its result; returns the pids that had to be killed."""
         try:
-            killed = self._run.kill_tree()
+            killed = self._run.kill_tree(TEST_ENDED)
             _ = self.result  # as long as it can be read
             self.on_end()
             return killed
@@ -415,6 +419,10 @@ class RunningProgram:
             except PytestAtexitError as error:
                 return f"PytestAtexitError: {error}"
         return ""
+
+    def registrants(self) -> dict[int, str]:
+        """Returns the modules whose code has registered handlers, by the handlers' numbers."""
+        return self._run.registrants()
 
     def timeline(self) -> list[str]:
         """Returns the exit timeline as of now, in which what is running stands out, of each process with handlers."""

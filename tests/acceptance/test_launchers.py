@@ -331,7 +331,8 @@ def test_preloaded_modules_are_there_or_refused(inner: Inner, pytester: pytest.P
             with pytest.raises(LaunchError) as caught:
                 capexit.run("pass")
             told = str(caught.value)
-            assert told.startswith("the program can't be forked: ")
+            where = "@pytest.mark.atexit, --atexit-preload or atexit_preload"
+            assert told.startswith(f"the program can't be forked with preload={{name}} ({{where}}): ")
             assert REFUSED[name] in told
         """,
         "--atexit-preload=quiet",

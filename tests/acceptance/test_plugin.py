@@ -174,6 +174,16 @@ def test_a_setting_that_makes_no_sense(run):
         assert text in result.stdout.str()
 
 
+def test_a_wrong_marker_is_one_error(run):
+    """It is told at the setup of its test alone: with a guard, too, without our frames and an error of the teardown."""
+    marks = ["guard='eror'", "timout=3", "must_run=['SIGTREM']", "3"]
+    tests = [f"@pytest.mark.atexit({mark})\ndef test_{number}(capexit): pass\n" for number, mark in enumerate(marks)]
+    result = run("import pytest\ndef test_it(): pass\n" + "\n".join(tests), "--atexit-guard=warn")
+    result.assert_outcomes(errors=len(marks), passed=1)
+    result.stdout.no_fnmatch_line("*plugin.py*")
+    result.stdout.fnmatch_lines(["@pytest.mark.atexit(guard=…): one of off, warn, error is needed, not 'eror'"])
+
+
 def test_options_are_documented(run):
     """`pytest --help` and `--markers` and `--fixtures` tell."""
     text = run("", "--help").stdout.str()

@@ -80,7 +80,24 @@ def test_what_is_allowed(capexit, module):
     names = ["close", "SIGHUP", "SIGUSR1", "noisy.on_term", "worker", "ended", "time.sleep"]
     capexit.assert_quiet_import(noisy, allow=iter(names))
     with pytest.raises(AssertionError, match=r"quiet:\n  thread ended, .*\nallow=\['ended'\] accepts that\.$"):
-        capexit.assert_quiet_import(noisy, allow={*names, "noisy", "unknown"} - {"ended"})
+        capexit.assert_quiet_import(noisy, allow={*names, "nois", "unknown"} - {"ended"})
+
+
+def test_a_module_is_allowed(capexit, module, tmp_path):
+    """With all that it and its submodules leave, by the place: a lambda, a function of another module, a thread."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("import package.inner")
+    (tmp_path / "package" / "inner.py").write_text(
+        "import atexit, signal, threading\n"
+        "atexit.register(print)\n"
+        "signal.signal(signal.SIGTERM, lambda *args: None)\n"
+        "threading.Thread(target=len, args=[[]]).start()"
+    )
+    module("import atexit, package\ndef close(): ...\natexit.register(close)", "packages")
+    for name in "package", "package.inner":
+        with pytest.raises(AssertionError, match=r"quiet:\n  exit handler close.*\nallow=\['close'\] accepts that\.$"):
+            capexit.assert_quiet_import("packages", allow=[name])
+    capexit.assert_quiet_import("packages", allow=["package", "packages"])
 
 
 @pytest.mark.parametrize("name", ["json", "asyncio", "concurrent.futures.process", "logging.config", "unittest.mock"])

@@ -129,3 +129,19 @@ def test_signals_that_end_programs_may_be_numbers(capexit: CapExit, number: int)
     program = capexit.start("import time; print('ready', flush=True); time.sleep(60)")
     program.wait_for_output("ready")
     assert program.stop(number).status.signal == number
+
+
+@pytest.mark.parametrize("allowed", [["close"], "none", 1])
+def test_failures_are_not_allowed_by_name(capexit: CapExit, allowed: object) -> None:
+    """What isn't a truth value would allow all of them: refused before anything is run, or a signal is sent."""
+    message = "allow_failures is True or False"
+    with pytest.raises(TypeError, match=message):
+        capexit.run("pass", allow_failures=allowed)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=message):
+        capexit.matrix("pass", allow_failures=allowed)  # type: ignore[arg-type]
+    assert capexit._programs == []
+    with capexit.start("import time; time.sleep(60)") as program:
+        for ask in program.wait, program.stop:
+            with pytest.raises(TypeError, match=message):
+                ask(allow_failures=allowed)  # type: ignore[arg-type]
+        assert program.status is None

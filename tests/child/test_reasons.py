@@ -228,6 +228,46 @@ def test_what_ends_the_wait_for_a_thread(capexit: CapExit) -> None:
     assert (result.ran, result.reason) == (["close"], None)
 
 
+KILLED = """
+import atexit, multiprocessing, time
+
+def sleep():
+    print("ready", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    atexit.register(print)
+    multiprocessing.get_context("fork").Process(target=sleep).start()
+    time.sleep(600)
+"""
+
+
+def test_what_the_test_itself_had_killed(capexit: CapExit) -> None:
+    """All that still ran is killed when a block is left, after a timeout and after a grace: nobody else was it."""
+    with capexit.start(KILLED) as program:
+        program.wait_for_output("ready")
+    result = program.wait()
+    assert [each.reason for each in (result, *result.children)] == ["it was killed when its `with` block was left"] * 2
+    program = capexit.start(KILLED)
+    program.wait_for_output("ready")
+    with pytest.raises(ProgramTimeout) as caught:
+        program.wait(timeout=0.1)
+    assert caught.value.result is not None
+    (worker,) = caught.value.result.children
+    assert worker.reason == "it was killed as the program was still running after 0.1 s"
+    program = capexit.start(KILLED)
+    program.wait_for_output("ready")
+    (worker,) = program.stop("SIGCONT", grace=0.1).children
+    assert worker.reason == "it was killed as the program was still running 0.1 s after SIGCONT"
+
+
+def test_what_was_killed_by_others_before_the_block_was_left(capexit: CapExit) -> None:
+    """That is no deed of the block's."""
+    with capexit.start("import atexit, os; atexit.register(print); os.kill(os.getpid(), 9)") as program:
+        program.wait_for(lambda: " ended: " in repr(program))
+    assert program.wait().reason == "SIGKILL ended it at once: no program can handle that"
+
+
 def test_a_handler_that_came_too_late(recorded: Recorded) -> None:
     """What handlers register never runs."""
     result = recorded("import atexit\n@atexit.register\ndef close():\n    atexit.register(print)")

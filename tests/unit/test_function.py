@@ -1034,6 +1034,16 @@ def test_fixture_is_refused(tmp_path: Path) -> None:
     assert f"'tmp_path' ({type(tmp_path).__module__}.{type(tmp_path).__name__})" in refusal(program)
 
 
+def test_path_is_passed_as_text(tmp_path: Path) -> None:
+    """To create it inside the function is no answer for the test's own folder: the message says what is."""
+
+    def program() -> None:
+        print(tmp_path)
+
+    assert refusal(program).endswith("can't travel to another process: pass str(tmp_path) as an argument")
+    assert refusal(greet, tmp_path).endswith(" is not plain data: pass str() of it")
+
+
 def test_instance_of_a_subclass_of_a_plain_type_is_refused() -> None:
     """A subclass of a plain type is not plain data: its instances have more than their value."""
 

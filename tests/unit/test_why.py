@@ -85,6 +85,14 @@ def test_the_ending_is_what_status_and_record_tell(evidence, ending):
             "SIGKILL ended it, for it was still running 5 s after SIGTERM",
         ),
         (killed(signal.SIGKILL, overran=2.5), "it was killed, for it was still running after 2.5 s"),
+        (
+            killed(signal.SIGKILL, killed="at the end of the test"),
+            "it was killed at the end of the test",
+        ),
+        (
+            killed(signal.SIGTERM, killed="at the end of the test"),
+            "SIGTERM had its default action: no signal handler was installed",
+        ),
         (killed(signal.SIGSEGV), "SIGSEGV: the process crashed"),
         (
             killed(signal.SIGABRT, stderr="Fatal Python error: oops: no\n\nCurrent thread"),
