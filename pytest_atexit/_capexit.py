@@ -320,8 +320,8 @@ class CapExit:
         from pytest_atexit._commands import Answers, check_active  # noqa: PLC0415, few tests need it
 
         check_active(fp)
-        self._session.agent.entry(prepared)  # makes its folder anew, where that is gone
-        return Answers(self._session.stubs(), prepared.env.get("PATH", os.defpath))
+        agent = self._session.agent.entry(prepared)  # makes its folder anew, where that is gone
+        return Answers(self._session.stubs(), prepared.env.get("PATH", os.defpath), str(agent))
 
     # What follows is for the plugin.
 

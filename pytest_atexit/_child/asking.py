@@ -4,7 +4,7 @@ The test's socket has a name without a file (an abstract one): it is found by pr
 descriptor, have another root folder or are another user. docs/commands.md has what is said.
 """
 
-from sitecustomize import extension, get_ident, loads, main_thread, modules, monotonic_ns, pid, sys
+from sitecustomize import extension, get_ident, getframe, loads, main_thread, modules, monotonic_ns, namespace, pid, sys
 
 handed_on = {}  # our variables, without which a stub can't ask, and a Python is not recorded
 test_socket = test_secret = ""
@@ -60,6 +60,14 @@ def asker():
 def asker_variable():
     """The same for a stub that something else will start, perhaps later."""
     return {"PYTEST_ATEXIT_ASKER": "%d %d %d" % asker()}  # noqa: UP031, it is for three at once
+
+
+def calling_frame():
+    """The frame of the program's code that has called us; None above a handler. PyPy shows none of ours."""
+    frame = getframe(0)
+    while frame is not None and frame.f_globals is namespace:
+        frame = frame.f_back
+    return frame
 
 
 def raise_told(told):

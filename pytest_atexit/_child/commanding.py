@@ -9,6 +9,7 @@ from asking import (
     ask,
     asker,
     asker_variable,
+    calling_frame,
     found,
     handed_on,
     named,
@@ -16,11 +17,12 @@ from asking import (
     prepare_to_ask,
     with_stubs,
 )
-from sitecustomize import function_of, getframe, modules, namespace, posix, put, sys
+from sitecustomize import function_of, modules, namespace, posix, put, sys
 
 OUR_VARIABLES = "PYTEST_ATEXIT_COMMANDS", "PYTEST_ATEXIT_JOURNAL", "PYTHONPATH"
-SHELLS = "sh", "bash", "dash", "ash", "zsh", "ksh"
+SHELLS = "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"
 real_functions = {}
+covered = []  # the globals of each `subprocess` whose methods are exchanged
 
 
 class SubprocessFinder:
@@ -61,6 +63,17 @@ def cover_commands(os):
         real_functions[name] = function_of(function) if name[:4] == "exec" else function
         put_in_place(name, function, os, posix())
     os._execvpe = asked_execvpe
+    imp = __import__("_imp")
+    create = imp.create_builtin
+
+    def create_builtin(spec):
+        """A program may have `posix` made once more."""
+        module = create(spec)
+        for name in real_functions if spec.name == "posix" else ():
+            setattr(module, name, namespace[f"asked_{name}"])
+        return module
+
+    imp.create_builtin = create_builtin
     if "subprocess" in modules:
         from opening import cover_subprocess
 
@@ -86,16 +99,16 @@ def asked_system(command):
 
 
 def asked_execv(path, argv, /):
-    become_asked(getframe().f_back, path, argv)
+    become_asked(calling_frame(), path, argv)
 
 
 def asked_execve(path, argv, env):
-    become_asked(getframe().f_back, path, argv, env)
+    become_asked(calling_frame(), path, argv, env)
 
 
 def asked_execvpe(file, args, env=None):
     """Stands in for what `os.execvp`, `execlp` and the like call."""
-    become_asked(getframe().f_back, file, args, env, search=True)
+    become_asked(calling_frame(), file, args, env, search=True)
 
 
 def become_asked(frame, path, argv, env=None, search=False):
@@ -112,8 +125,8 @@ def become_asked(frame, path, argv, env=None, search=False):
 
 
 def asked_posix_spawn(path, argv, env=None, /, **options):
-    caller = getframe().f_back  # there is none above a handler
-    if caller is not None and caller.f_globals.get("__name__") == "subprocess":  # it has been asked for already
+    caller = calling_frame()  # there is none above a handler
+    if caller is not None and any(caller.f_globals is each for each in covered):  # it has been asked for already
         return real_functions["posix_spawn"](path, argv, env, **options)
     return real_functions["posix_spawn"](*executed(path, argv, env), **options)
 
@@ -133,45 +146,28 @@ def executed(path, argv, env, search=False):
     line, environ = [os.fsdecode(word) for word in argv], os.environ if env is None else env
     search_path = environ.get("PATH", os.defpath) if search else ""
     name = named(file)
-    if os.path.basename(name) in SHELLS and len(line) > 2 and line[1] == "-c":
-        from shelling import asking_line
+    real = found(name, search_path) or name
+    if os.path.basename(name) in SHELLS and os.path.basename(os.path.realpath(real)) in SHELLS:
+        if len(line) > 2 and line[1] == "-c":
+            from shelling import asking_line
 
-        line[2] = asking_line(line[2], environ)
-        return found(name, search_path) or name, line, environ
+            line[2] = asking_line(line[2], environ)
+            return real, line, environ
     names = names_of([file, *line[1:]])
     if line and line[0] and "/" not in line[0] and line[0] != name:
         names.append(line)
-    kind, stub = ask("execute", asker(), names, is_recorded_python(name, line, environ))
+    kind, stub = ask("execute", asker(), names, facts_of(real, environ))
     if kind == "refused":
         raise ProcessNotRegisteredError(stub)
     if kind == "pass":
-        return path if type(path) is int else found(name, search_path) or name, argv, with_stubs(environ)
+        return path if type(path) is int else real, argv, with_stubs(environ)
     return stub, [stub, *line[1:]], {**environ, **handed_on, **asker_variable()}
 
 
-def is_recorded_python(name, line, environ):
-    """Whether this is a Python in which all of this will be, too."""
-    os = modules["os"]
-    is_python = os.path.basename(name).startswith(("python", "pypy"))
-    if not is_python and os.path.realpath(name) != os.path.realpath(sys.executable):
-        return False
-    agent = __file__.rpartition("/")[0]
-    knows_us = all(environ.get(variable) == handed_on[variable] for variable in OUR_VARIABLES[:2])
-    return knows_us and agent in environ.get("PYTHONPATH", "").split(":") and not keeps_out(line[1:])
-
-
-def keeps_out(args):
-    """Whether one of an interpreter's flags keeps us out."""
-    args = iter(args)
-    for arg in args:
-        if arg[:1] != "-" or arg in ("-", "--"):
-            break
-        for place, letter in enumerate(arg[1:], 2) if arg[:2] != "--" else ():
-            if letter in "ISE":
-                return True
-            if letter in "cm":  # and the program
-                return False
-            if letter in "WX":  # and a value
-                _ = arg[place:] or next(args, "")
-                break
-    return False
+def facts_of(path, environ):
+    """By what the test knows whether this is a Python in which all of this will be, too."""
+    real = modules["os"].path.realpath
+    executable = real(path)
+    if executable == real(sys.executable):  # whatever that is called
+        executable = "python"
+    return executable, environ.get("PYTEST_ATEXIT_JOURNAL", ""), environ.get("PYTHONPATH", "")

@@ -8,6 +8,7 @@ from asking import (
     ProcessNotRegisteredError,
     ask,
     asker,
+    calling_frame,
     found,
     handed_on,
     named,
@@ -18,7 +19,8 @@ from asking import (
     travelling_text,
     with_stubs,
 )
-from sitecustomize import getframe, modules, pid, sys
+from commanding import covered, executed
+from sitecustomize import modules, pid, sys
 
 BEYOND_HANDLERS = (9, 18, 19)  # SIGKILL, SIGCONT, SIGSTOP: what no process can take for itself
 
@@ -76,6 +78,29 @@ def cover_subprocess(module):
         method.__qualname__, method.__module__ = f"Popen.{name}", "subprocess"
         setattr(kind, name, method)
     kind._pytest_atexit = None
+    cover_fork_exec(module)
+
+
+def cover_fork_exec(module):
+    """What a copy of `subprocess` calls that the program has made for itself: as if it were one of `os`."""
+    covered.append(module.__dict__)
+    posixsubprocess = modules.get("_posixsubprocess")
+    if posixsubprocess is None or len(covered) > 1:
+        return
+    real = posixsubprocess.fork_exec
+
+    def fork_exec(args, paths, /, *rest):
+        caller = calling_frame()
+        if caller is not None and any(caller.f_globals is each for each in covered):
+            return real(args, paths, *rest)
+        os, entries = modules["os"], rest[3]
+        environ = None if entries is None else dict(os.fsdecode(entry).split("=", 1) for entry in entries)
+        file, line, environ = executed(args[0] if len(paths) > 1 else paths[0], args, environ, len(paths) > 1)
+        entries = [os.fsencode(f"{name}={value}") for name, value in environ.items()]
+        paths = [os.fsencode(file)]
+        return real([*map(os.fsencode, line)], paths, *rest[:3], entries, *rest[4:])
+
+    posixsubprocess.fork_exec = fork_exec
 
 
 def travelling_command(args):
@@ -97,7 +122,7 @@ def open_asked(popen, real_init, args, command, options):
     is_text = any(options.get(name) for name in ("text", "universal_newlines", "encoding", "errors"))
     encoding = options.get("encoding") or locale_encoding() if is_text else ""
     told = {name: travelling_data(value) for name, value in options.items()}
-    caller = getframe(1).f_back  # there is none above a handler
+    caller = calling_frame()  # there is none above a handler
     is_os_popen = caller is not None and caller.f_code is os.popen.__code__
     kind, ticket, *answer = ask("open", asker(), names, encoding, told, is_os_popen)
     if kind == "refused":
@@ -109,7 +134,7 @@ def open_asked(popen, real_init, args, command, options):
         return
     note = popen._pytest_atexit = {"ticket": ticket, "is_real": kind == "pass", "is_over": False, "pid": pid}
     if kind == "pass":
-        real_init(popen, args, **passed(command, options))
+        real_init(popen, args, **passed(command, options, *answer))
         return
     line, note["is_over"], wants_input = answer
     open_stub(popen, real_init, line, options, wants_input)
@@ -148,16 +173,14 @@ def locale_encoding():
     return "utf-8" if sys.flags.utf8_mode else locale.nl_langinfo(locale.CODESET)
 
 
-def passed(command, options):
+def passed(command, options, names):
     """The options for the real command: what that calls will ask, but for what a shell's command line itself names."""
     os, environ = modules["os"], options.get("env")
     environ = os.environ if environ is None else environ
     first = text_of(command[0] if type(command) in (list, tuple) else command)
     options = {**options, "env": with_stubs(environ)}
     if options.get("shell"):
-        from shelling import commands_in
-
-        options["env"]["PYTEST_ATEXIT_PASS"] = ":".join([word for _, _, word in commands_in(first)])
+        options["env"]["PYTEST_ATEXIT_PASS"] = ":".join(names)
         return options
     real = found(named(first), environ.get("PATH", os.defpath))
     if real is None:

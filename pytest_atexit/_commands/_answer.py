@@ -166,7 +166,8 @@ def check_active(fp: object) -> None:
         raise LaunchError(msg)
     if fp not in ProcessDispatcher.process_list:
         msg = (
-            "fp= takes a fixture `fp` that is active: this FakeProcess was not entered (with FakeProcess() as fp: ...)"
+            "fp= takes a fixture `fp` that is active: this FakeProcess has not been entered (with FakeProcess() as "
+            "fp: ...), or has been left"
         )
         raise LaunchError(msg)
 

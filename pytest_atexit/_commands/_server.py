@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import os
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -18,8 +19,10 @@ from pytest_subprocess.exceptions import ProcessNotRegisteredError
 from pytest_atexit._commands import _answer
 from pytest_atexit._commands._answer import Answer, Command
 from pytest_atexit._commands._asked import Asked
+from pytest_atexit._commands._interpreters import asking_shell, is_interpreter, is_recorded_python, is_shell
 from pytest_atexit._commands._line import Line, as_called, told_of
-from pytest_atexit._commands._stubs import Stubs, is_interpreter
+from pytest_atexit._commands._shell import asking_text, names_in
+from pytest_atexit._commands._stubs import BESIDE, Stubs
 
 PATIENCE = 1.0  # seconds for callbacks in progress when a run is over
 SMALL = 1 << 15  # bytes of output that fit into any pipe
@@ -31,10 +34,11 @@ class Answers:
     Args:
         stubs: of the session.
         path: the PATH of the program.
+        agent: what has to be on PYTHONPATH for a Python to be recorded.
     """
 
-    def __init__(self, stubs: Stubs, path: str) -> None:
-        self._stubs = stubs
+    def __init__(self, stubs: Stubs, path: str, agent: str) -> None:
+        self._stubs, self._agent = stubs, agent
         self._own = stubs.own(path)
         self._folders = self._own, stubs.shared(path)
         self._path = path
@@ -95,13 +99,7 @@ class Answers:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(PATIENCE)  # a callback may be in it
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self._own):
-                os.unlink(entry.path)
-            os.rmdir(self._own)
+        shutil.rmtree(self._own, ignore_errors=True)
 
     # ---- the thread that accepts, and those that answer
 
@@ -134,7 +132,7 @@ class Answers:
                 questions: dict[str, Callable[..., Any]] = {
                     "open": self._open,
                     "execute": self._execute,
-                    "stubs": self._stubs_for,
+                    "line": self._line_for,
                     "signal": self._signal,
                     "ended": self._ended,
                 }
@@ -159,36 +157,41 @@ class Answers:
         answer = asked.answer
         if asked.is_refused:
             return "refused", _answer.not_registered(command)
-        if answer is None:
-            return "pass", number
+        if answer is None:  # of a shell's command line, what it names itself is passed, too
+            return "pass", number, names_in(str(asked.command)) if options.get("shell") else []
         is_over = answer.is_immediate and not answer.wants_input and sum(map(len, answer.output())) <= SMALL
         line = [*self._stubs.command, f"#{number}"]
         return "answered", number, line, is_over, answer.wants_input
 
-    def _execute(self, asker: Sequence[Any], known: list[list[str]], is_python: bool) -> tuple[str, str]:
+    def _execute(self, asker: Sequence[Any], known: list[list[str]], facts: list[str]) -> tuple[str, str]:
         """What is one of `os.exec*`, `os.spawn*` or `os.posix_spawn*` to execute?"""
         command = _first_registered(known)
         registered = _answer.is_registered(command)
         if registered:
             return "stub", self._stubs.add(self._own, command[0])
-        if registered is False and is_python:
+        if registered is False and is_recorded_python(command[1:], facts, self._agent):
             return "pass", ""
         asked, _ = self._ask(command, _asker(asker))
         return ("refused", _answer.not_registered(command)) if asked.is_refused else ("pass", "")
 
-    def _stubs_for(self, words: list[str]) -> list[str]:
-        """What is to be in the place of commands in a shell's command line? Nothing where a name will be found."""
+    def _line_for(self, text: str) -> str:
+        """What is a shell to be given instead of that text?"""
         registered = self._add_registered()
-        made = []
-        for word in words:
-            if is_interpreter(word) and not registered & {word, os.path.basename(word)}:
-                made.append("")
-            elif "/" in word:
-                made.append(self._stubs.add(self._own, word))
-            else:
-                self._add_name(word)
-                made.append("")
-        return made
+        beside = self._stubs.beside(self._own)
+
+        def stub_for(word: str, is_path: bool) -> str:
+            if os.path.dirname(word) in (*map(str, self._folders), str(beside)):  # it is one already
+                return ""
+            is_real = is_interpreter(word) and not registered & {word, os.path.basename(word)}
+            if "/" in word:
+                return self._stubs.add(self._own, word)
+            if is_path or is_real:
+                return self._stubs.add(beside, word)
+            self._add_name(word)
+            return ""
+
+        any_stub = self._stubs.add(beside, BESIDE)
+        return asking_text(text, stub_for, os.pathsep.join(map(str, self._folders)), any_stub)
 
     def _signal(self, number: int, signum: int) -> object:
         """Its `send_signal` was called."""
@@ -212,17 +215,26 @@ class Answers:
 
     # ---- what stubs ask
 
-    def _call(self, line: Line, pids: list[int], asker: str, command: list[str]) -> None:
+    def _call(self, line: Line, pids: list[int], asker: str, command: list[str], facts: list[str]) -> None:
         """A command was called by the path of a stub: on behalf of that asker, as far as it is known."""
-        if is_interpreter(command[0]) and _answer.is_registered(command) is False:
-            line.say(("pass",))
-            return
+        if _answer.is_registered(command) is False:
+            if is_shell(command[0]) and is_interpreter(facts[0]):
+
+                def read_stdin() -> bytes:
+                    line.say(("read",))
+                    return bytes(line.hear()[0])
+
+                line.say(("pass", asking_shell(command, line.peer(), self._line_for, read_stdin)))
+                return
+            if is_interpreter(command[0]) and is_recorded_python(command[1:], facts, self._agent):
+                line.say(("pass", command))
+                return
         who = _asker([*map(int, asker.split())]) if asker else (tuple(pids), False, time.monotonic_ns())
         asked, number = self._ask(command, who)
         if asked.is_refused:
             line.say(("refused", _answer.not_registered(command)))
         elif asked.answer is None:
-            line.say(("pass",))
+            line.say(("pass", command))
         else:
             self._attach(line, number, is_called=True)
 

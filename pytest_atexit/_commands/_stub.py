@@ -28,6 +28,8 @@ def main() -> None:
     first, *rest = sys.argv[1:]
     server, secret, *folders = os.environ.get("PYTEST_ATEXIT_COMMANDS", ":").split(":")
     command = [name_of(first), *rest]
+    if command[0] == "%":  # it executes what is in its arguments
+        command = rest
     if command[0] in os.environ.get("PYTEST_ATEXIT_PASS", "").split(":"):
         execute(command, folders)
     line = Line()
@@ -38,13 +40,22 @@ def main() -> None:
     if first[:1] == "#":
         line.say(secret, "attach", int(first[1:]))
     else:
-        line.say(secret, "call", ancestors(), os.environ.get("PYTEST_ATEXIT_ASKER", ""), command)
+        environ = os.environ.get
+        facts = [
+            os.path.realpath(found(command[0], folders) or command[0]),
+            environ("PYTEST_ATEXIT_JOURNAL", ""),
+            environ("PYTHONPATH", ""),
+        ]
+        line.say(secret, "call", ancestors(), environ("PYTEST_ATEXIT_ASKER", ""), command, facts)
     kind, *answer = line.hear()
+    while kind == "read":
+        line.say(b"" if os.isatty(0) else everything(0))
+        kind, *answer = line.hear()
     if kind == "refused":
         refuse(answer[0])
     if kind == "pass":
         line.close()
-        execute(command, folders)
+        execute(answer[0], folders)
     behave(line, *answer)
 
 
@@ -137,14 +148,21 @@ def ancestors() -> list[int]:
     return pids
 
 
-def execute(command: list[str], folders: list[str]) -> NoReturn:
-    """Become the real command, which is on PATH behind our folders."""
-    name = command[0]
+def found(name: str, folders: list[str]) -> str | None:
+    """Returns the path of a real command."""
     paths = [name] if "/" in name else [f"{folder}/{name}" for folder in os.environ.get("PATH", "").split(":")]
     for path in paths:
         if path.rpartition("/")[0] not in folders and os.access(path, os.X_OK):
-            os.execv(path, command)  # noqa: S606, this is what it stands for
-    write(2, f"{name}: not found\n".encode(errors="backslashreplace"))
+            return path
+    return None
+
+
+def execute(command: list[str], folders: list[str]) -> NoReturn:
+    """Become the real command, which is on PATH behind our folders."""
+    path = found(command[0], folders)
+    if path:
+        os.execv(path, command)  # noqa: S606, this is what it stands for
+    write(2, f"{command[0]}: not found\n".encode(errors="backslashreplace"))
     os._exit(UNKNOWN)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -20,10 +19,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_atexit._commands._interpreters import is_interpreter
 from pytest_atexit._errors import LaunchError
 
 PROGRAM = Path(__file__).parent / "_stub.py"
-INTERPRETER = re.compile(r"(python|pypy)[\d.]*t?|(ba|da|a|z|k)?sh")
+BESIDE = "%"  # no encoded name is that
 
 YOUNG = 2_000_000_000  # nanoseconds
 
@@ -94,17 +94,20 @@ class Stubs:
         folder.chmod(0o755)
         return folder
 
+    def beside(self, folder: Path) -> Path:
+        """Returns the folder of a run with names that are called by path: on PATH they would be found too often."""
+        made = folder / BESIDE
+        with contextlib.suppress(FileExistsError):
+            made.mkdir()
+            made.chmod(0o755)
+        return made
+
     def add(self, folder: Path, command: str) -> str:
         """Returns the path of a stub for a command, which is a name or a path."""
         path = folder / command.replace("%", "%25").replace("/", "%2F") if "/" in command else folder / command
         with contextlib.suppress(FileExistsError):
             os.symlink(self._script, path)
         return str(path)
-
-
-def is_interpreter(command: str) -> bool:
-    """Whether a command is real unless it is registered: in a Python all of this is, too, and a shell calls stubs."""
-    return bool(INTERPRETER.fullmatch(os.path.basename(command)))
 
 
 def _header() -> bytes:

@@ -283,7 +283,7 @@ def test_nothing_is_left(capexit: CapExit, fp: FakeProcess, marked: Callable[[st
     ("fake", "message"),
     [
         (subprocess, r"fp= takes pytest-subprocess's fixture `fp`, not module"),
-        (FakeProcess(), r"fp= takes a fixture `fp` that is active"),
+        (FakeProcess(), r"fp= takes a fixture `fp` that is active: .* has not been entered .*, or has been left"),
     ],
 )
 def test_what_is_no_active_fixture_is_refused(capexit: CapExit, fake: object, message: str) -> None:

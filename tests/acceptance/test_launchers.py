@@ -215,11 +215,14 @@ def test_server_that_can_open_no_files_says_so(capexit: CapExit) -> None:
 
 def test_program_whose_server_dies_has_no_known_end(capexit: CapExit) -> None:
     """The error says so, and blames nobody else."""
-    with capexit.start("print('ready', flush=True); input()", stdin="x", launcher="fork") as program:
+    waits = "import sys; print('ready', flush=True); sys.stdin.read()"
+    reader, writer = os.pipe()
+    with open(reader) as stdin, capexit.start(waits, stdin=stdin, launcher="fork") as program:
         program.wait_for_output("ready")
         parent = Process.look(program.pid)
         assert parent is not None
         os.kill(parent.parent, signal.SIGKILL)
+        os.close(writer)
         with pytest.raises(PytestAtexitError, match=r"the fork server, which had forked process \d+, died"):
             program.wait(allow_failures=True)
     assert started_by(capexit.run("")) == "spawn"  # which makes room for another server

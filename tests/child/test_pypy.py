@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from interpreters import pypy
 from outcomes import Outcome, outcome_of
 
-from pytest_atexit import ExitResult
+from pytest_atexit import CapExit, ExitResult
+
+if TYPE_CHECKING:
+    from pytest_subprocess import FakeProcess
 
 pytestmark = pytest.mark.skipif(not pypy(), reason="needs PyPy 3.11: there is no pypy3 on PATH")
 
@@ -170,3 +174,18 @@ def test_descendants_load_the_agent_from_its_source(env: dict[str, str], recorde
     (record,) = result.children
     assert (record.ran, record.failed, record.unfinished) == (["print", "fails", "_exit"], ["fails"], ["_exit"])
     assert plain.stdout == result.stdout == "child\n"
+
+
+def test_commands_are_answered(capexit: CapExit, fp: FakeProcess) -> None:
+    """PyPy shows no frames of ours, so what calls a function of `os` is found in another way."""
+    fp.register(["docker", fp.any()], stdout="said", occurrences=4)
+    program = """
+import atexit, os, subprocess
+atexit.register(os.execlp, "docker", "docker", "exec")
+print(subprocess.getoutput("docker run"), os.popen("docker popen").read(), flush=True)
+os.spawnlp(os.P_WAIT, "docker", "docker", "spawn")
+"""
+    fp.register("docker run", stdout="said")
+    result = capexit.run(program, fp=fp, python=pypy())
+    assert result.stdout == "said said\nsaidsaid"
+    assert [command.command[1] for command in result.commands] == ["run", "popen", "spawn", "exec"]
