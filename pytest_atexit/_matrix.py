@@ -40,8 +40,18 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
     def __getitem__(self, ending: object) -> ExitResult:
         try:
             return self._results[as_ending(ending)]
+        except (KeyError, LaunchError):
+            raise KeyError(self._lacks(ending)) from None
+
+    def __contains__(self, ending: object) -> bool:
+        try:
+            return as_ending(ending) in self._results
         except LaunchError:
-            raise KeyError(ending) from None
+            return False
+
+    def _lacks(self, ending: object) -> str:
+        known = ", ".join(repr(str(each)) for each in self)
+        return f"the matrix has no ending {ending!r}; it has {known}"
 
     def __iter__(self) -> Iterator[Ending]:
         return iter(self._results)
@@ -108,9 +118,7 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
         wanted = set()
         for ending in on:
             if ending not in self:
-                known = ", ".join(repr(str(each)) for each in self)
-                msg = f"the matrix has no ending {ending!r}; it has {known}"
-                raise ValueError(msg)
+                raise ValueError(self._lacks(ending))
             wanted.add(as_ending(ending))
         return [ending for ending in self if ending in wanted]
 
