@@ -19,7 +19,6 @@ from pytest_atexit._launch._namespace import pids_outside
 from pytest_atexit._launch._output import Output
 from pytest_atexit._launch._process import Process, Start, wait_for_end, written_by
 from pytest_atexit._launch._replaced import Replacement, replacement
-from pytest_atexit._launch._stacks import STACKS_SIGNAL
 from pytest_atexit._launch._tree import Tree, nothing
 from pytest_atexit._records import Recorded, lives_of, records_of, run_numbers
 from pytest_atexit._result import ExitResult
@@ -59,6 +58,7 @@ class Run:
         grace_used: seconds from the signal of `stop` to the end.
         overran: the timeout in seconds, if it was killed for that.
         hung: what its main process hung in then, in words.
+        was_asked: it lived, stopped, when it was asked for its stacks; that ends it, in place of SIGKILL.
         killed: when or why what had to be killed was, in words, by the pids that records have.
         moments: at which tests hold it.
         answers: those for commands that it calls; None if these are real ones.
@@ -112,6 +112,7 @@ class Run:
         self.grace_used: float | None = None
         self.overran: float | None = None
         self.hung = ""
+        self.was_asked = False
         self.killed: dict[int, str] = {}
         self.refused: list[Command] = []
         self._final: ExitResult | None = None
@@ -135,9 +136,7 @@ class Run:
             orphaned = self._forked is not None and self._forked.is_orphan
             raise (_orphaned if orphaned else _taken)(str(self.pid), self.command)
         assert self.output.returncode is not None  # for it has ended
-        # Who is to be killed is asked for its stacks before, which ends it.
-        was_asked = self.overran is not None and self.output.returncode == -STACKS_SIGNAL
-        return ExitStatus.from_returncode(-signal.SIGKILL if was_asked else self.output.returncode)
+        return ExitStatus.from_returncode(-signal.SIGKILL if self.was_asked else self.output.returncode)
 
     @cached_property
     def agent_vanished(self) -> str:

@@ -404,6 +404,7 @@ class RunningProgram:
         held = run.moments.lines({process.pid for process in alive})
 
         def ask() -> None:
+            run.was_asked = not run.ended
             stacks = stacks_of(alive, run.output)
             for each in hung:
                 each.threads = stacks.get(each.pid)

@@ -48,6 +48,7 @@ if __name__ == "__main__":
         threading.Semaphore(0).acquire, threading.main_thread().join, threading.Event().wait,
     ):
         threading.Thread(target=wait, daemon=True).start()
+    print("started", flush=True)
     idle()
 """
 # What only the interpreter does at its exit: tests/child/test_hanging.py. A new thread keeps nobody waiting but in a
@@ -75,6 +76,7 @@ def check(capexit: CapExit, python: str | None, version: tuple[int, ...]) -> Non
         waits = [wait_of(thread.frames, records[0].stdlib) for thread in threads]
         return expected <= {wait.calls for wait in waits if wait}
 
+    started.wait_for_output("started")  # faulthandler may crash a program whose threads are just being started
     started.wait_for(all_are_seen)
 
 
