@@ -160,7 +160,10 @@ def executed(path, argv, env, search=False):
     if kind == "refused":
         raise ProcessNotRegisteredError(stub)
     if kind == "pass":
-        return path if type(path) is int else real, argv, with_stubs(environ)
+        environ = with_stubs(environ)
+        if shell := ask("script", modules["posix"].getpid(), [name, *line[1:]], real, ""):
+            return found(shell[0]) or shell[0], shell, environ
+        return path if type(path) is int else real, argv, environ
     return stub, [stub, *line[1:]], {**environ, **handed_on, **asker_variable()}
 
 

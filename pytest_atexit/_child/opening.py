@@ -134,7 +134,9 @@ def open_asked(popen, real_init, args, command, options):
         return
     note = popen._pytest_atexit = {"ticket": ticket, "is_real": kind == "pass", "is_over": False, "pid": pid}
     if kind == "pass":
-        real_init(popen, args, **passed(command, options, *answer))
+        line, options = passed(command, options, *answer)
+        real_init(popen, line or args, **options)
+        popen.args = args
         return
     line, note["is_over"], wants_input = answer
     open_stub(popen, real_init, line, options, wants_input)
@@ -174,18 +176,27 @@ def locale_encoding():
 
 
 def passed(command, options, names):
-    """The options for the real command: what that calls will ask, but for what a shell's command line itself names."""
+    """For the real command, a line to be executed in its place, if any, and the options.
+
+    What it calls will ask, but for what a shell's command line itself names.
+    """
     os, environ = modules["os"], options.get("env")
     environ = os.environ if environ is None else environ
     first = text_of(command[0] if type(command) in (list, tuple) else command)
     options = {**options, "env": with_stubs(environ)}
     if options.get("shell"):
         options["env"]["PYTEST_ATEXIT_PASS"] = ":".join(names)
-        return options
+        return None, options
     real = found(named(first), environ.get("PATH", os.defpath))
     if real is None:
         raise FileNotFoundError(2, os.strerror(2), named(first))
-    return options if real == first or options.get("executable") is not None else {**options, "executable": real}
+    if options.get("executable") is not None:
+        return None, options
+    words = [*map(text_of, command)] if type(command) in (list, tuple) else [first]
+    folder = options.get("cwd")
+    if line := ask("script", pid, words, real, "" if folder is None else os.fsdecode(folder)):
+        return line, options
+    return None, options if real == first else {**options, "executable": real}
 
 
 def tell_end(popen):

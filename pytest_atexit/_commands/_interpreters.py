@@ -9,6 +9,7 @@ from pathlib import Path
 
 INTERPRETER = re.compile(r"((?:python|pypy)[\d.]*t?)|(?:ba|da|a|z|k)?sh|busybox")
 VALUED = re.compile(r"[-+][a-zA-Z]*[oO]|--(rcfile|init-file)")  # options of shells that take a further word
+FIRST_LINE = re.compile(r"#![ \t]*(?:\S*/env[ \t]+)?(\S+)[ \t]*(.*)")  # of a script: its interpreter, and options
 LONGEST = 100_000  # characters in a word of a command line: the system's limit, and room
 
 
@@ -53,8 +54,26 @@ def keeps_out(args: Sequence[str]) -> bool:
     return False
 
 
+def shell_line(command: list[str], executable: str, pid: int) -> list[str]:
+    """Returns the command line by which a shell runs that, if it is one or a script for one, else nothing.
+
+    Args:
+        command: the name, and the arguments.
+        executable: path of what is to be executed, as that process sees it.
+        pid: of the process.
+    """
+    if is_shell(command[0]) and is_interpreter(executable):
+        return command
+    found = FIRST_LINE.match(_read(pid, executable))
+    return [found[1], *found[2].split(), executable, *command[1:]] if found and is_shell(found[1]) else []
+
+
 def asking_shell(
-    command: list[str], pid: int, line_for: Callable[[str], str], read_stdin: Callable[[], bytes]
+    command: list[str],
+    pid: int,
+    line_for: Callable[[str], str],
+    read_stdin: Callable[[], bytes] = lambda: b"",
+    folder: str = "",
 ) -> list[str]:
     """Returns the command line of a shell in which all that it calls asks: of its text, its script or its stdin.
 
@@ -63,6 +82,7 @@ def asking_shell(
         pid: of the process that will execute it.
         line_for: returns the text that is to be executed instead of another one.
         read_stdin: returns all of what the process would read there, unless that is a terminal.
+        folder: its working folder, if it will be another one.
     """
     has_text, at = False, 1
     while at < len(command) and command[at][:1] in ("-", "+") and command[at] not in ("-", "--"):
@@ -72,7 +92,7 @@ def asking_shell(
     if has_text:
         return [*options, line_for(rest[0]), *rest[1:]] if rest else command
     if rest and "-s" not in options:
-        text = _read(pid, rest[0])
+        text = _read(pid, os.path.join(folder, rest[0]))
     else:
         text, rest = os.fsdecode(read_stdin()), [command[0], *rest]
     if not text:
@@ -84,7 +104,8 @@ def _read(pid: int, script: str) -> str:
     """Returns a script as that process sees it; nothing if it can't be read or is too long for a command line."""
     root = Path(f"/proc/{pid}/root") if script[:1] == "/" else Path(f"/proc/{pid}/cwd")
     try:
-        text = os.fsdecode((root / script.lstrip("/")).read_bytes())
+        with open(root / script.lstrip("/"), "rb") as file:
+            text = os.fsdecode(file.read(LONGEST))
     except OSError:
         return ""
     return text if len(text) < LONGEST and "\0" not in text else ""

@@ -19,7 +19,7 @@ from pytest_subprocess.exceptions import ProcessNotRegisteredError
 from pytest_atexit._commands import _answer
 from pytest_atexit._commands._answer import Answer, Command
 from pytest_atexit._commands._asked import Asked
-from pytest_atexit._commands._interpreters import asking_shell, is_interpreter, is_recorded_python, is_shell
+from pytest_atexit._commands._interpreters import asking_shell, is_interpreter, is_recorded_python, is_shell, shell_line
 from pytest_atexit._commands._line import Line, as_called, told_of
 from pytest_atexit._commands._shell import asking_text, names_in
 from pytest_atexit._commands._stubs import BESIDE, Stubs
@@ -133,6 +133,7 @@ class Answers:
                     "open": self._open,
                     "execute": self._execute,
                     "line": self._line_for,
+                    "script": self._script,
                     "signal": self._signal,
                     "ended": self._ended,
                 }
@@ -193,6 +194,16 @@ class Answers:
         any_stub = self._stubs.add(beside, BESIDE)
         return asking_text(text, stub_for, os.pathsep.join(map(str, self._folders)), any_stub)
 
+    def command_line(self, argv: Sequence[str], folder: str) -> tuple[str, ...]:
+        """What is to be executed in place of the program's own command line? Nothing else if it is no shell."""
+        return (*self._script(os.getpid(), [*argv], argv[0], folder),)
+
+    def _script(self, pid: int, command: list[str], executable: str, folder: str) -> list[str]:
+        """What is to be executed in place of a command that was passed? Nothing else if it is no shell."""
+        line = shell_line(command, executable, pid)
+        asking = asking_shell(line, pid, self._line_for, folder=folder) if line else []
+        return asking if asking != command else []
+
     def _signal(self, number: int, signum: int) -> object:
         """Its `send_signal` was called."""
         answer = self._asked[number].answer
@@ -217,13 +228,13 @@ class Answers:
 
     def _call(self, line: Line, pids: list[int], asker: str, command: list[str], facts: list[str]) -> None:
         """A command was called by the path of a stub: on behalf of that asker, as far as it is known."""
+
+        def read_stdin() -> bytes:
+            line.say(("read",))
+            return bytes(line.hear()[0])
+
         if _answer.is_registered(command) is False:
             if is_shell(command[0]) and is_interpreter(facts[0]):
-
-                def read_stdin() -> bytes:
-                    line.say(("read",))
-                    return bytes(line.hear()[0])
-
                 line.say(("pass", asking_shell(command, line.peer(), self._line_for, read_stdin)))
                 return
             if is_interpreter(command[0]) and is_recorded_python(command[1:], facts, self._agent):
@@ -234,7 +245,9 @@ class Answers:
         if asked.is_refused:
             line.say(("refused", _answer.not_registered(command)))
         elif asked.answer is None:
-            line.say(("pass", command))
+            shell = shell_line(command, facts[0], line.peer())
+            asking = asking_shell(shell, line.peer(), self._line_for, read_stdin) if shell else command
+            line.say(("pass", asking))
         else:
             self._attach(line, number, is_called=True)
 

@@ -67,6 +67,7 @@ class Invocation:
         asked: the ending that the test asked for, however it comes about.
         as_pid1: as the first process of a PID namespace.
         answered: variables by which commands are answered for.
+        executed: what is executed in place of `argv` then, if anything else.
     """
 
     argv: tuple[str, ...]
@@ -84,6 +85,7 @@ class Invocation:
     asked: Ending | None = None
     as_pid1: bool = False
     answered: Mapping[str, str] = field(default_factory=dict)
+    executed: tuple[str, ...] = ()
 
     @property
     def hides_bytecode(self) -> bool:

@@ -77,7 +77,10 @@ class Run:
         answers: Answers | None = None,
     ) -> None:
         self.answers = answers
-        self.invocation = invocation = replace(invocation, answered=answers.environment) if answers else invocation
+        if answers:
+            executed = () if invocation.is_python else answers.command_line(invocation.argv, invocation.cwd)
+            invocation = replace(invocation, answered=answers.environment, executed=executed)
+        self.invocation = invocation
         self._agent = str(agent.folder)
         journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
         # From its own /proc, or as another user namespace's, PID 1 can't come at our memory.

@@ -35,7 +35,7 @@ def spawn(invocation: Invocation, journal: str, entry: Path, stdin: Stdin) -> Ch
         try:
             start = start_as_pid1 if invocation.as_pid1 else Child
             return start(
-                invocation.argv,
+                invocation.executed or invocation.argv,
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

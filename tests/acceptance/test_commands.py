@@ -299,6 +299,47 @@ def test_what_is_not_registered_never_runs(
     assert "handler stop in process" in str(caught.value)
 
 
+def test_a_script_that_is_let_through_reaches_nothing_real_by_a_path(
+    capexit: CapExit, fp: FakeProcess, danger: Path, tmp_path: Path
+) -> None:
+    """It runs, with its arguments and its own name, and what it calls asks: be it started by `Popen` or by its path."""
+    script = tmp_path / "clean.sh"
+    script.write_text(f"#!/bin/sh -e\necho begun $0 $1 $-\n{danger} now || echo refused\n")
+    script.chmod(0o755)
+    program = f"""
+    import atexit, os, subprocess
+    atexit.register(subprocess.run, ["sh", "clean.sh", "by shell"], cwd={str(tmp_path)!r})
+    atexit.register(subprocess.run, ["{script}", "by path"])
+    atexit.register(os.spawnl, os.P_WAIT, "{script}", "{script}", "spawned")
+    """
+    fp.pass_command([str(script), fp.any()], occurrences=2)
+    fp.pass_command(["sh", "clean.sh", "by shell"])
+    with pytest.raises(CommandNotRegistered) as caught:
+        capexit.run(program, fp=fp)
+    result = caught.value.result
+    assert not (tmp_path / "harm").exists()
+    begun = [f"begun {script} spawned e", f"begun {script} by path e", "begun clean.sh by shell"]
+    assert [line.rstrip() for line in result.stdout.splitlines()] == [
+        word for line in begun for word in (line, "refused")
+    ]
+
+
+@pytest.mark.parametrize("by", ["shell", "path"])
+def test_a_script_that_is_the_program_reaches_nothing_real_by_a_path(
+    by: str, capexit: CapExit, fp: FakeProcess, danger: Path, tmp_path: Path
+) -> None:
+    """It runs natively, with its arguments and its own name, and what it calls asks."""
+    script = tmp_path / "clean.sh"
+    script.write_text(
+        f"#!/bin/sh\necho begun $0 $1\n{danger} now || echo refused\nexec {sys.executable} -c 'print(3)'\n"
+    )
+    script.chmod(0o755)
+    with pytest.raises(CommandNotRegistered) as caught:
+        capexit.run([*{"shell": ["sh"], "path": []}[by], script, "x"], fp=fp)
+    assert not (tmp_path / "harm").exists()
+    assert caught.value.result.stdout == f"begun {script} x\nrefused\n3\n"
+
+
 def test_copies_of_modules_ask(
     answered: Callable[..., ExitResult], fp: FakeProcess, danger: Path, tmp_path: Path
 ) -> None:
@@ -384,6 +425,7 @@ def test_python_processes_below_ask_too(answered: Callable[..., ExitResult], fp:
     (tmp_path / "worker.py").write_text(work)
     script = tmp_path / "run.sh"
     script.write_text(f"#!/bin/sh\ndocker in script\n{sys.executable} {tmp_path}/worker.py python\nexec $0.program\n")
+    fp.pass_command([f"{script}.program"])
     (tmp_path / "run.sh.program").write_text(
         f"""#!{sys.executable}
 import atexit, multiprocessing, os, subprocess, sys
@@ -408,12 +450,13 @@ if __name__ == "__main__":
     for file in script, tmp_path / "run.sh.program":
         file.chmod(0o755)
     result = answered([script])
-    assert [" ".join(command.command[1:]) for command in result.commands] == [
+    commands = [command for command in result.commands if command.command[0] == "docker"]
+    assert [" ".join(command.command[1:]) for command in commands] == [
         *("in script", "python", "fork", "spawn", "forkserver", "spawnv", "spawnvp", "execvp"),
     ]
     pids = {record.pid for record in (result, *result.children)}
-    assert {command.pid for command in result.commands[1:]} <= pids
-    assert {command.handler for command in result.commands[5:]} == {"call"}
+    assert {command.pid for command in commands[1:]} <= pids
+    assert {command.handler for command in commands[5:]} == {"call"}
 
 
 def test_what_is_passed_or_allowed_is_real(
