@@ -43,12 +43,6 @@ class ExitMatrix(Mapping[Ending, "ExitResult"]):
         except (KeyError, LaunchError):
             raise KeyError(self._lacks(ending)) from None
 
-    def __contains__(self, ending: object) -> bool:
-        try:
-            return as_ending(ending) in self._results
-        except LaunchError:
-            return False
-
     def _lacks(self, ending: object) -> str:
         known = ", ".join(repr(str(each)) for each in self)
         return f"the matrix has no ending {ending!r}; it has {known}"

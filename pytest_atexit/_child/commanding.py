@@ -156,15 +156,15 @@ def executed(path, argv, env, search=False):
     names = names_of([file, *line[1:]])
     if line and line[0] and "/" not in line[0] and line[0] != name:
         names.append(line)
-    kind, stub = ask("execute", asker(), names, facts_of(real, environ))
+    kind, answer = ask("execute", asker(), names, facts_of(real, environ), real)
     if kind == "refused":
-        raise ProcessNotRegisteredError(stub)
+        raise ProcessNotRegisteredError(answer)
     if kind == "pass":
         environ = with_stubs(environ)
-        if shell := ask("script", modules["posix"].getpid(), [name, *line[1:]], real, ""):
-            return found(shell[0]) or shell[0], shell, environ
+        if answer:  # a shell, in which all that its script calls asks
+            return found(answer[0]) or answer[0], answer, environ
         return path if type(path) is int else real, argv, environ
-    return stub, [stub, *line[1:]], {**environ, **handed_on, **asker_variable()}
+    return answer, [answer, *line[1:]], {**environ, **handed_on, **asker_variable()}
 
 
 def facts_of(path, environ):

@@ -69,11 +69,7 @@ def shell_line(command: list[str], executable: str, pid: int) -> list[str]:
 
 
 def asking_shell(
-    command: list[str],
-    pid: int,
-    line_for: Callable[[str], str],
-    read_stdin: Callable[[], bytes] = lambda: b"",
-    folder: str = "",
+    command: list[str], pid: int, line_for: Callable[[str], str], read_stdin: Callable[[], bytes], folder: str
 ) -> list[str]:
     """Returns the command line of a shell in which all that it calls asks: of its text, its script or its stdin.
 

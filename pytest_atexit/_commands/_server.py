@@ -164,16 +164,20 @@ class Answers:
         line = [*self._stubs.command, f"#{number}"]
         return "answered", number, line, is_over, answer.wants_input
 
-    def _execute(self, asker: Sequence[Any], known: list[list[str]], facts: list[str]) -> tuple[str, str]:
+    def _execute(
+        self, asker: Sequence[Any], known: list[list[str]], facts: list[str], executable: str
+    ) -> tuple[str, str | list[str]]:
         """What is one of `os.exec*`, `os.spawn*` or `os.posix_spawn*` to execute?"""
         command = _first_registered(known)
         registered = _answer.is_registered(command)
         if registered:
             return "stub", self._stubs.add(self._own, command[0])
         if registered is False and is_recorded_python(command[1:], facts, self._agent):
-            return "pass", ""
+            return "pass", []
         asked, _ = self._ask(command, _asker(asker))
-        return ("refused", _answer.not_registered(command)) if asked.is_refused else ("pass", "")
+        if asked.is_refused:
+            return "refused", _answer.not_registered(command)
+        return "pass", self._script(asker[0], command, executable, "")
 
     def _line_for(self, text: str) -> str:
         """What is a shell to be given instead of that text?"""
@@ -200,9 +204,20 @@ class Answers:
 
     def _script(self, pid: int, command: list[str], executable: str, folder: str) -> list[str]:
         """What is to be executed in place of a command that was passed? Nothing else if it is no shell."""
-        line = shell_line(command, executable, pid)
-        asking = asking_shell(line, pid, self._line_for, folder=folder) if line else []
+        asking = self._asking(command, executable, pid, folder=folder)
         return asking if asking != command else []
+
+    def _asking(
+        self,
+        command: list[str],
+        executable: str,
+        pid: int,
+        read_stdin: Callable[[], bytes] = lambda: b"",
+        folder: str = "",
+    ) -> list[str]:
+        """Returns the command line to execute: of a shell, or a script for one, one in which all that it calls asks."""
+        line = shell_line(command, executable, pid)
+        return asking_shell(line, pid, self._line_for, read_stdin, folder) if line else command
 
     def _signal(self, number: int, signum: int) -> object:
         """Its `send_signal` was called."""
@@ -235,7 +250,7 @@ class Answers:
 
         if _answer.is_registered(command) is False:
             if is_shell(command[0]) and is_interpreter(facts[0]):
-                line.say(("pass", asking_shell(command, line.peer(), self._line_for, read_stdin)))
+                line.say(("pass", self._asking(command, facts[0], line.peer(), read_stdin)))
                 return
             if is_interpreter(command[0]) and is_recorded_python(command[1:], facts, self._agent):
                 line.say(("pass", command))
@@ -245,9 +260,7 @@ class Answers:
         if asked.is_refused:
             line.say(("refused", _answer.not_registered(command)))
         elif asked.answer is None:
-            shell = shell_line(command, facts[0], line.peer())
-            asking = asking_shell(shell, line.peer(), self._line_for, read_stdin) if shell else command
-            line.say(("pass", asking))
+            line.say(("pass", self._asking(command, facts[0], line.peer(), read_stdin)))
         else:
             self._attach(line, number, is_called=True)
 

@@ -419,9 +419,9 @@ class RunningProgram:
         more = "For a higher limit: timeout=, or atexit_timeout in pytest's ini file."
         if run.invocation.asked and "was still running" in run.hung:
             more += (
-                f" (ending={str(run.invocation.asked)!r} comes behind the program's last statement, to which it never"
+                f" (ending={str(run.invocation.asked)!r} comes behind the program's last statement, to which it never "
+                "came. A program that runs until it is stopped: capexit.start, and then stop.)"
             )
-            more += " came. A program that runs until it is stopped: capexit.start, and then stop.)"
         raise ProgramTimeout("\n".join([headline, *lines, more]), result)
 
     # What follows is for CapExit.

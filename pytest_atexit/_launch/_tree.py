@@ -54,7 +54,7 @@ class Tree:
 
     def parent_is_gone(self) -> None:
         """From now on the first processes may be reaped, and their sessions' numbers given to others."""
-        self._until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) / ticks(1)
+        self._until = Start.moment()
 
     def is_lone(self) -> bool:
         """Whether nothing at all has been started on this system since the first process was; False where unknown."""
