@@ -24,10 +24,7 @@ def prepare_to_ask(environ, ours):
     handed_on.update({name: value for name, value in environ.items() if name[:3] == "LD_"})  # a Python may need them
     test_socket, test_secret, *stub_folders = environ[ours[0]].split(":")
     environ.pop("PYTEST_ATEXIT_ASKER", None)  # that was who has started this program
-    had_socket = "_socket" in modules
     socket_module = extension("_socket")
-    if not had_socket:  # up to 3.11 it shows itself
-        modules.pop("_socket", None)
 
 
 def ask(*request):

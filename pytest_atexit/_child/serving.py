@@ -15,10 +15,7 @@ STREAMS = 3
 
 def serve(os, environ):
     """Fork whenever we are asked to. Returns in the children only, with the path of the journal of each."""
-    had = "_socket" in modules
     _socket = extension("_socket")
-    if not had:  # up to 3.11 it shows itself
-        modules.pop("_socket", None)
     line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
     room = _socket.CMSG_SPACE(12)
     try:

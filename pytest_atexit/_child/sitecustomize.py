@@ -288,7 +288,8 @@ def watched(finder, hook):
 
 
 def extension(name):
-    """A module of the standard library that is a file of machine code; `sys.modules` doesn't show it."""
+    """A module of the standard library that is a file of machine code; `sys.modules` doesn't show it for our sake."""
+    was_there = name in modules
     try:
         for folder in sys.path:  # a search by the import system costs more
             if folder.endswith("lib-dynload"):
@@ -299,7 +300,8 @@ def extension(name):
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
         module = __import__(name)
-        del modules[name]
+    if not was_there:
+        modules.pop(name, None)  # up to 3.11 some show themselves
     return module
 
 
