@@ -194,17 +194,15 @@ def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
 class SignalMasks:
     """Sets of signals of a process as the kernel holds them: bit 0 is signal 1."""
 
-    def __init__(self, caught: int = 0, ignored: int = 0, blocked: int = 0, pending: int = 0) -> None:
+    def __init__(self, caught: int = 0, ignored: int = 0) -> None:
         self.caught = caught
         self.ignored = ignored
-        self.blocked = blocked
-        self.pending = pending
 
     @classmethod
     def of(cls, pid: int) -> SignalMasks:
         """Returns the masks of a process; empty ones if it is gone."""
         status = contents(f"/proc/{pid}/status")
-        names = b"\nSigCgt:", b"\nSigIgn:", b"\nSigBlk:", b"\nShdPnd:"
+        names = b"\nSigCgt:", b"\nSigIgn:"
         return cls(*(int(status.partition(name)[2].partition(b"\n")[0] or b"0", 16) for name in names))
 
     def catches(self, signum: int) -> bool:
