@@ -16,6 +16,7 @@ from pytest_atexit import _system
 
 CHUNK = 1 << 13  # bytes that are read at a time
 
+EXIT_SIGNAL, OF_THREADS = 35, b"-1"  # a field of stat behind the name, and what the kernel tells threads by
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
 WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
@@ -93,9 +94,9 @@ class Process:
 
     @classmethod
     def look(cls, pid: int) -> Process | None:
-        """Returns the process of this pid, be it a zombie, or None if there is none."""
+        """Returns the process of this pid, be it a zombie, or None if there is none: threads have numbers, too."""
         stat = contents(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        return cls(pid, stat) if stat else None
+        return cls(pid, stat) if stat and stat[EXIT_SIGNAL] != OF_THREADS else None
 
     @classmethod
     def of(cls, pid: int) -> Process | None:
