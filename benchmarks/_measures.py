@@ -61,14 +61,14 @@ def in_turns(*actions: Callable[[], object]) -> Callable[[], list[float]]:
     return times
 
 
-def instructions(bench: Bench) -> Sample:
+def instructions(text: str, handlers: int, bench: Bench) -> Sample:
     """Counts by callgrind, which repeats to about a thousandth; the seed of hashes is fixed for that."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise Skipped("valgrind is not installed")
     log, seed = bench.folder / "callgrind.log", {"PYTHONHASHSEED": "0"}
     options = ["--tool=callgrind", "--trace-children=no", "--callgrind-out-file=/dev/null", f"--log-file={log}"]
-    command = [valgrind, *options, bench.python, str(bench.script("three.py", _programs.THREE))]
+    command = [valgrind, *options, bench.python, str(bench.script(f"counted{handlers}.py", text))]
 
     def collected() -> int:
         found = re.search(r"Collected : (\d+)", log.read_text())
@@ -80,7 +80,7 @@ def instructions(bench: Bench) -> Sample:
         bench.plain("env", "PYTHONHASHSEED=0", *command)
         plain = collected()
         result = bench.recorded([*command], env=seed)
-        assert len(result.ran) == 3, result
+        assert len(result.ran) == handlers, result
         return Pair(plain, collected())
 
     return sample

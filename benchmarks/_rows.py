@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks import _measures
 from benchmarks._bench import Bench
 from benchmarks._measures import Sample
-from benchmarks._programs import EMPTY, FLASK_WITH_THREE, MANY
+from benchmarks._programs import EMPTY, FLASK_WITH_THREE, MANY, THREE
 
 PLAIN = "`subprocess.run`"
 
@@ -45,8 +45,10 @@ class Row:
 
 # fmt: off
 ROWS = [
-    Row("instructions", "instructions of a child with three handlers", "the plain program", 1.06, 1.04, 3,
-        _measures.instructions),
+    Row("instructions", "instructions of an empty child", "the plain program", 1.06, 1.04, 3,
+        partial(_measures.instructions, EMPTY, 0)),
+    Row("instructions-3", "instructions of a child with three handlers", "the plain program", 1.06, 1.04, 3,
+        partial(_measures.instructions, THREE, 3)),
     Row("spawn", "`run`, spawn, empty program", PLAIN, 1.10, 1.05, 60, partial(_measures.spawn, EMPTY, 0)),
     Row("fork", "`run`, fork, empty program", PLAIN, 0.45, 0.35, 60, partial(_measures.fork, EMPTY, 0, ())),
     Row("flask", "`run`, fork, Flask app with `preload`", PLAIN, 0.12, 0.08, 20,
