@@ -1,8 +1,8 @@
 """A part of the agent: what all kinds of exit-time work have in common that are no handlers of `atexit`."""
 
 from failing import expected, missing, note_raised, settle
-from registering import Entry, entry_of, make_chain, making_runs, numbers, registration
-from sitecustomize import has_room, live, put, sys
+from registering import Entry, entry_of, making_runs, numbers, registration, when_raised
+from sitecustomize import attempt, has_room, live, put, sys
 
 
 class Witness:
@@ -30,18 +30,22 @@ def noted(kind, priority, work, depth, maker=None):
 
 def doing(number, handler, args, kwargs, ends=None):
     """A callable that does the work, and writes its start and end."""
-    if ends is None:
-        make_chain()  # the program may not have imported `atexit`
+    if ends is None and "__call__" not in Entry.__dict__:  # the program has not imported `atexit`
+        Entry.__call__ = making_runs(when_raised)
     return entry_of(number, handler, args, kwargs, ends or Entry)
 
 
 def ends_for(module, name):
     """A kind of entries: what their handlers raise is handled next by this function of a module."""
-    return type("Entry", (Entry,), {"__slots__": (), "__call__": making_runs(lambda: expect(module, name))})
+    run = making_runs(lambda called: attempt("expect", called, module, name))
+    return type("Entry", (Entry,), {"__slots__": (), "__call__": run})
 
 
-def expect(module, name):
+def expect(called, module, name):
     """Note the exception that this function of a module is about to handle."""
+    if called:  # none: somebody has looked at `__call__` of an entry
+        called.pop()
+        return
     space = __import__(module).__dict__  # what handles it imports it, too
     function = space.get(name, missing)
     if type(function) is Witness or function is missing:

@@ -85,6 +85,14 @@ class Report(Stub):
         return report
 
 
+def handler_raised(called):
+    """The interpreter reports that next; or somebody has looked at `__call__` of an entry, which is in `called`."""
+    if called:
+        called.pop()
+    else:
+        arm()
+
+
 def arm():
     """A handler has raised: be told what, for that is reported next."""
     global installed, program_hook

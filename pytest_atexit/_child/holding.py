@@ -4,7 +4,7 @@ It is loaded where a test may want that, and costs the call of a handler one loo
 then is made in C: a signal handler of the program runs in between, and what it raises has no frame of ours.
 """
 
-from registering import Entry, labels, making_runs, report_next
+from registering import Entry, labels, making_runs, when_raised
 from sitecustomize import PARTS, Method, allocate_lock, mapped, namespace, pid, put
 from values import built_in
 
@@ -19,7 +19,7 @@ def prepare_to_hold():
     global page
     page = mapped(PAGE, 0)
     if "registering" not in PARTS and "__call__" in Entry.__dict__:  # a fork server has made a chain before
-        Entry.__call__ = making_runs(report_next)
+        Entry.__call__ = making_runs(when_raised)
 
 
 def checkpoint(numbers):

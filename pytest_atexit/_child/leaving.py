@@ -1,7 +1,7 @@
 """A part of the agent: functions that don't return when they succeed are noted before they are called."""
 
-from registering import exit_begins, where
-from sitecustomize import PARTS, audited, getframe, load, modules, monotonic_ns, names, put, sys
+from registering import exit_begins, place
+from sitecustomize import PARTS, audited, getframe, interned, load, modules, monotonic_ns, names, put, sys
 from values import encoded, escape, thread_name
 
 
@@ -18,6 +18,12 @@ def path_of(args, kwargs):
             text = value.decode(sys.getfilesystemencoding(), "surrogateescape") if type(value) is bytes else value
             return escape(text) if type(text) is str else b""
     return b""
+
+
+def where(frame):
+    """File, line and module of the code that called us, as numbers."""
+    file, line, module = place(frame)
+    return interned(file), line, interned(module)
 
 
 def _exit(call, function, args, kwargs):

@@ -6,6 +6,7 @@ from sitecustomize import (
     Method,
     Stub,
     add_audit_hook,
+    attempt,
     audited,
     get_ident,
     getframe,
@@ -165,38 +166,26 @@ def place(frame):
     return "", 0, ""
 
 
-def where(frame):
-    """The same as numbers."""
-    file, line, module = place(frame)
-    return interned(file), line, interned(module)
-
-
 # ---- exceptions that are ignored: an audit hook hears of them, and `sys.unraisablehook` stays the program's
-
-
-def ignored(hook, unraisable):
-    try:
-        from ignoring import note_ignored
-
-        note_ignored(hook, unraisable)
-    except Exception:
-        put(b"L\n")
 
 
 def told(event, arguments, reference):
     if event == "sys.unraisablehook":
         function = reference()
         if function is not None:
-            function(*arguments)
+            function("note_ignored", *arguments)
 
 
 # `exit_begins()()` adds the hook the first time, and then does nothing. A hook costs all that is audited; and it lives
 # longer than all else of ours, which it must not keep alive, for that costs the collector work.
-told = Function(told.__code__, {"__builtins__": {}}, "told", (ref(ignored),))
+told = Function(told.__code__, {"__builtins__": {}}, "told", (ref(attempt),))
 exit_begins = Method(Method({0: Method(add_audit_hook, told)}.pop, 0), Method(len, ()))
 
 
 # ---- the chain: what calls a handler and writes its start and end, all in C
+
+
+when_raised = Method(attempt, "handler_raised")
 
 
 def making_runs(raised):
@@ -204,17 +193,11 @@ def making_runs(raised):
 
     It makes a Run of the entry, which puts that on top of `called`, and which the interpreter calls next: it draws from
     the chain, which takes the entry from there. Then the Run dies, and asks whether the chain came to its end. If not,
-    it calls `raised`.
+    it calls `raised` with `called`.
     """
     called, taken, lines, outcome, begins = [], [], [], {}, map(Method.__call__, iter(exit_begins, None))
     out, clock = iter(Method(target.__getitem__, 0), None), iter(monotonic_ns, None)
     is_uncaught = iter(Method(sys.__dict__.__contains__, "last_type"), None)  # set where an exception ended the program
-
-    def failed(_):
-        try:
-            raised() if not called else called.pop()  # somebody has looked at `__call__` of an entry
-        except Exception:
-            put(b"L\n")
 
     # Hexadecimal, for Python handles signals while it writes a number in decimal: that is for the next handler to do.
     take = map(taken.append, iter(called.pop, None))
@@ -231,22 +214,9 @@ def making_runs(raised):
     write = map(Builtin.__call__, out, iter(lines.pop, None))
     succeed = iter(Method(Method(outcome.setdefault, 0), Method(len, ())), None)
     chain = map("".format, begins, take, map(lines.append, map(str.encode, end)), write, succeed)
-    ask = map(Method.__call__, iter(Method(Method(outcome.pop, 0), Method(failed, ())), None))
+    ask = map(Method.__call__, iter(Method(Method(outcome.pop, 0), Method(raised, called)), None))
     methods = {"__init__": called.append, "__call__": chain.__next__, "__del__": ask.__next__}
     return property(type("Run", (), {"__slots__": (), **methods}))
-
-
-def report_next():
-    """A handler has raised, and the interpreter reports that next."""
-    from failing import arm
-
-    arm()
-
-
-def make_chain():
-    """Make what calls entries, unless it is there."""
-    if "__call__" not in Entry.__dict__:
-        Entry.__call__ = making_runs(report_next)
 
 
 def cover(module):
@@ -254,7 +224,8 @@ def cover(module):
     global real_clear, real_register, real_unregister
     if type(module.register) is Stub:
         return
-    make_chain()
+    if "__call__" not in Entry.__dict__:
+        Entry.__call__ = making_runs(when_raised)
     real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
     for name in "register", "unregister", "_clear":
         stand_in(module, name)

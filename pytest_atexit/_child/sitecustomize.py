@@ -15,19 +15,22 @@ imports nothing, for by then the program may watch that (audit hooks), forbid it
 chroot); the one exception is a journal whose mapped part is full.
 """
 
-import _imp
 import os
-import sys
-from _codecs import unicode_escape_encode
-from _thread import RLock, allocate_lock, get_ident, get_native_id
-from _weakref import ref
-from marshal import loads
-from time import monotonic_ns
+
+sys = os.sys
+getframe, modules, add_audit_hook = sys._getframe, sys.modules, sys.addaudithook
+# They are there at each start: to look them up costs a tenth of an import.
+ref, loads = modules["_weakref"].ref, modules["marshal"].loads
+monotonic_ns, unicode_escape_encode = modules["time"].monotonic_ns, modules["_codecs"].unicode_escape_encode
+_imp, _thread = modules["_imp"], modules["_thread"]
+RLock, allocate_lock = _thread.RLock, _thread.allocate_lock
+get_ident, get_native_id = _thread.get_ident, _thread.get_native_id
 
 # What is defined from here on looks built-in names up in a copy, for a program may delete or replace them.
-__builtins__ = sys.modules["builtins"].__dict__.copy()
+__builtins__ = modules["builtins"].__dict__.copy()
 
-# The parts by name. In the bytecode that lies ready they have their code here, see pytest_atexit/_launch/_bytecode.py.
+# The file with the code of the parts, and where each begins and ends there: see pytest_atexit/_launch/_bytecode.py.
+CODES = ""
 PARTS = {
     "asking": None,
     "commanding": None,
@@ -61,7 +64,6 @@ SLACK = 1 << 15  # the longest line fits in twice
 STACKS_SIGNAL = 58  # a real-time signal that nobody uses: on it all stacks are written to stderr
 
 Method, Builtin, ModuleSpec = type(os.environ.get), type(len), type(sys.__spec__)
-getframe, modules, add_audit_hook = sys._getframe, sys.modules, sys.addaudithook
 create_builtin, exec_builtin = _imp.create_builtin, _imp.exec_builtin
 posix = ref(modules["posix"])  # nothing of it is held: a module that lives at the end costs its clearing
 
@@ -70,6 +72,7 @@ posix = ref(modules["posix"])  # nothing of it is held: a module that lives at t
 
 path = os.environ.get("PYTEST_ATEXIT_JOURNAL", "")
 moments = False  # whether a test may hold handlers
+codes = b""  # of the parts; mapped, so that those that aren't needed are not even read
 areas = []  # every mapping; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
 window = None  # the current mapping, its address in the journal, and the end of what is ours in it
@@ -82,11 +85,14 @@ known = {}  # numbers of strings that lines refer to
 string_numbers = iter(range(1 << 62))  # drawn by one call into C, so no thread gets the same
 
 
-def mapped(length, offset=None):
-    """Map `length` bytes, by default at `top`, and keep no descriptor: a program may list, close or reuse them."""
+def mapped(length, offset=None, file=None):
+    """Map `length` bytes of the journal or a file, by default at `top`.
+
+    No descriptor is kept: a program may list, close or reuse them.
+    """
     global top
     os = posix()
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(file or path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if not top and offset is None:
             top = os.getpid() << PROCESS_BITS
@@ -156,7 +162,8 @@ def load(part):
     """Run a part of the agent, unless it has been run."""
     if part in PARTS:
         defined = {}
-        exec(loads(PARTS[part]), namespace, defined)
+        first, last = PARTS[part]
+        exec(loads(codes[first:last]), namespace, defined)
         if part in PARTS:  # Not if a thread or a signal handler was faster. Neither comes between these three lines, …
             namespace.update(defined)
             PARTS.pop(part, None)  # … and before this one nobody uses what is defined.
@@ -167,7 +174,7 @@ Function, namespace = type(load), globals()
 
 # ---- what stands in for C functions
 
-WORK = {  # their names, and the part in which a function of the same name does their work
+WORK = {  # their names, and the part in which a function of the same name does their work; and what `attempt` does
     "register": "registering",
     "unregister": "unregistering",
     "_clear": "unregistering",
@@ -177,12 +184,17 @@ WORK = {  # their names, and the part in which a function of the same name does 
     "addaudithook": "leaving",
     "register_at_fork": "joining",
     "_register_atexit": "joining",
+    "before_fork": "extending",
+    "after_fork": "extending",
+    "handler_raised": "failing",
+    "note_ignored": "ignoring",
+    "expect": "exiting",
 }
 
 
 def face(name):
     """What a class yields for an attribute of its instance: that of the function."""
-    return property(lambda stub: getattr(function_of(stub), name))
+    return property(lambda stub, name=name: getattr(function_of(stub), name))
 
 
 class Stub:
@@ -193,6 +205,7 @@ class Stub:
     # its result; or else another instance, whose `__init__` the interpreter calls next with the same arguments: that
     # returns None or raises, in C, and so leaves no frame of ours in a traceback.
     __slots__ = ("__call__", "__init__", "__weakref__", "function")
+    __qualname__, __module__ = Builtin.__qualname__, Builtin.__module__
     __doc__, __repr__, __setattr__, __delattr__ = map(face, ("__doc__", "__repr__", "__setattr__", "__delattr__"))
 
     def __new__(cls, function, /, *args, **kwargs):
@@ -221,7 +234,7 @@ slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__
 set_init = slots["__init__"].__set__
-Stub.__name__, Stub.__qualname__, Stub.__module__ = Builtin.__name__, Builtin.__qualname__, Builtin.__module__
+Stub.__name__ = Builtin.__name__
 
 
 def stub_of(function, call):
@@ -254,16 +267,16 @@ def create(spec):
     return module
 
 
-def fork(moment):
-    """What is done at a fork, `before` or `after` it in the child."""
+def attempt(name, *arguments):
+    """Have a part note what happens: at a fork, before and after it in the child, or when an exception is reported."""
     if path is None:  # this is the fork server: its children begin a record of their own
         return True
     try:
-        load("extending")
-        namespace[moment]()
+        load(WORK[name])
+        namespace[name](*arguments)
     except Exception:  # no memory, no stack, an audit hook in C
         put(b"L\n")
-        if moment == "after_fork":
+        if name == "after_fork":
             target[0] = b"".count  # takes a line and does nothing with it
     return True
 
@@ -274,14 +287,6 @@ def tear_down(reference):
         from registering import exit_begins
 
         exit_begins()()
-
-
-def watched(finder, hook):
-    """What calls `tear_down` when the first of these goes that the interpreter drops."""
-    try:
-        return ref(finder if sys.version_info >= (3, 12) else hook, tear_down)
-    except TypeError:  # somebody has put another object there
-        return None
 
 
 # ---- the start
@@ -306,8 +311,10 @@ def extension(name):
 
 
 def start(os):
-    global mmap, moments, path, pid, unrecorded, window
+    global codes, mmap, moments, path, pid, unrecorded, window
     mmap = extension("mmap").mmap
+    if CODES:
+        codes = mapped(0, 0, CODES)
     interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
     environ = os.environ._data  # which can be asked for what isn't there without an exception
     if b"PYTEST_ATEXIT_SERVER" in environ:  # what is recorded now is part of each child's record
@@ -336,7 +343,7 @@ def start(os):
         load("on_pypy")
         namespace["prepare"]()
     version = "%s %d.%d.%d" % (sys.implementation.name, *sys.version_info[:3])  # noqa: UP031, it is cheaper
-    texts = "\0".join((version, sys.executable or "", os.path.dirname(os.__file__), *sys.orig_argv))
+    texts = "\0".join((version, sys.executable or "", os.__file__.rpartition(os.sep)[0], *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
     if before:
@@ -361,9 +368,10 @@ def cover_functions(os, interpreter=0):
         exec_builtin(faulthandler)
         # Then it ends by it (`chain`): some calls return when a signal comes, and what hung would go on.
         faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True, chain=True)
-    # These call `fork` as long as it lives and don't keep it alive. `areas` must live as long as the interpreter, all
-    # else may go when modules go, which saves the collector work.
-    call, function = Function.__call__, ref(fork)
+        faulthandler.__dict__.clear()  # a cycle that the collector would have to find
+    # These call `attempt` as long as it lives and don't keep it alive. `areas` must live as long as the interpreter,
+    # all else may go when modules go, which saves the collector work.
+    call, function = Function.__call__, ref(attempt)
     before = Method(any, map(call, iter(function, None), iter("before_fork".__str__, None)))
     after = Method(any, map(call, iter(function, None), iter("after_fork".__str__, None)))
     os.register_at_fork(before=before, after_in_child=after, after_in_parent=areas.__len__)
@@ -373,8 +381,14 @@ def cover_functions(os, interpreter=0):
         if type(function_of(stub)) is Builtin:
             setattr(posix(), name, stub)
     _imp.create_builtin = create
-    finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
-    teardown = watched(finder, sys.__dict__.get("__interactivehook__"))
+    if sys.version_info >= (3, 12):  # the first that the interpreter drops of what it has
+        dropped = sys.path_importer_cache.get(os.__file__.rpartition(os.sep)[0])
+    else:
+        dropped = sys.__dict__.get("__interactivehook__")
+    try:
+        teardown = ref(dropped, tear_down)
+    except TypeError:  # somebody has put another object there
+        pass
     if "atexit" in modules:
         from registering import cover
 
@@ -388,17 +402,22 @@ def cover_functions(os, interpreter=0):
 if path:
     try:
         if None in PARTS.values():  # no bytecode lies ready
-            exec(__spec__.loader.get_data(__file__.replace("sitecustomize", "unbuilt")), namespace)
+            exec(__spec__.loader.get_data(__file__.replace("sitecustomize", "parts/unbuilt")), namespace)
         start(os)
     except Exception:  # no journal, no record: the parent says so
         if "PYTEST_ATEXIT_COMMANDS" in os.environ:  # and commands would be real ones
             os.write(2, b"pytest-atexit: the recorder can't be loaded, so nothing would answer for commands (fp=)\n")
             os._exit(127)
 
+for name in "cover_functions", "extension", "face", "slots", "start":
+    del namespace[name]  # what lives at the end, the collector visits
+
 # Hand over. These are the last lines: see the chapter on start-up in docs/recording.md.
 folder = __file__.rpartition(os.sep)[0]
 if folder in sys.path:
     sys.path.remove(folder)
 sys.path_importer_cache.pop(folder, None)
+if "zipimport" in sys.modules:  # it may be an archive
+    sys.modules["zipimport"]._zip_directory_cache.pop(folder, None)
 del sys.modules["sitecustomize"], os
 import sitecustomize

@@ -21,7 +21,8 @@ def provide(name, *args):
 
 
 def source_of(part):
-    text = agent.__spec__.loader.get_data(agent.__file__.replace("sitecustomize", part)).decode()
+    file = agent.__file__ if part == "sitecustomize" else agent.__file__.replace("sitecustomize", f"parts/{part}")
+    text = agent.__spec__.loader.get_data(file).decode()
     if heeds_import:
         return text
     lines = text.split("\n")
@@ -39,7 +40,9 @@ for part in PARTS:
     head, _, rest = text.partition("\nfrom sitecustomize import ")
     rest = rest.partition(")\n" if rest[:1] == "(" else "\n")[2]
     code = compile(head + "\n" + rest, f"<pytest-atexit {part}>", "exec", dont_inherit=True)
-    PARTS[part] = marshal.dumps(code)
+    first = len(namespace["codes"])
+    namespace["codes"] += marshal.dumps(code)
+    PARTS[part] = first, len(namespace["codes"])
 if heeds_import:
     namespace["__builtins__"]["__import__"] = provide
 else:

@@ -44,13 +44,14 @@ class Agent:
 
     def _make(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder.joinpath(_bytecode.FOLDER).mkdir()
         self._source = self.folder / CORE
         self._compiled: set[str] = set()
         self._archives: dict[str, Path] = {}
         # Links and no copies: tools that look at files, such as coverage in the child, find an installed module, which
         # they leave out and which is still there when they report.
-        for file in SOURCES.glob("*.py"):
-            (self.folder / file.name).symlink_to(file)
+        for name, file in _layout().items():
+            (self.folder / name).symlink_to(file)
         self._prepare(sys.executable)  # also for descendants, and for commands that are scripts
 
     def entry(self, invocation: Invocation) -> Path:
@@ -76,8 +77,8 @@ class Agent:
             bytecode = archive.with_suffix(".pyc")
             self._compile(python, str(bytecode))
             with zipfile.ZipFile(archive, "w") as file:
-                for source in SOURCES.glob("*.py"):
-                    file.write(source, source.name)
+                for name, source in _layout().items():
+                    file.write(source, name)
                 if bytecode.exists():
                     file.write(bytecode, f"{self._source.stem}.pyc")
         return archive
@@ -103,6 +104,12 @@ class Agent:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _layout() -> dict[str, Path]:
+    """Returns the sources by where they are in a folder or an archive."""
+    files = {file.name: file for file in SOURCES.glob("*.py")}
+    return {name if name == CORE else f"{_bytecode.FOLDER}/{name}": file for name, file in files.items()}
+
+
 def is_whole(entry: Path) -> bool:
     """Whether children can load the agent from that entry on PYTHONPATH."""
     return os.path.isfile(os.path.join(entry, CORE)) or entry.is_file()
@@ -110,9 +117,9 @@ def is_whole(entry: Path) -> bool:
 
 def _private_folder() -> Path:
     """Makes a folder that can be on PYTHONPATH."""
-    for parent in (MEMORY, None):
+    for parent, prefix in ((MEMORY, "atexit-"), (None, "pytest-atexit-")):  # the longer it is, the more a start costs
         try:
-            folder = os.path.abspath(tempfile.mkdtemp(prefix="pytest-atexit-", dir=parent))
+            folder = os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent))
         except OSError as error:
             problem = str(error)
             continue

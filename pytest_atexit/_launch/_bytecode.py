@@ -1,9 +1,10 @@
-"""Builds the agent: one file of bytecode out of its sources, which share one namespace.
+"""Builds the agent: a file of bytecode, and one of parts, out of its sources, which share one namespace.
 
 An import of a part becomes the call that runs it, and imports by a part of the core's names are dropped: they are there
 for the reader, for tools, and for an interpreter that has to make do with the sources. Constants are put where they are
-used, and what is for other versions of Python is left out. The parts become marshalled code in a constant of the core,
-which costs a program nothing until it needs them; those that most programs need are put into the core.
+used, local variables get names of one letter, which an interpreter has ready, and what is for other versions of Python
+is left out. The parts become marshalled code in a file of their own, which costs a program nothing until it needs them:
+the core has its path, and where in it they are. Those that most programs need are put into the core.
 
 Other interpreters run this file by path, with the core's source and perhaps a target. Standard library only.
 """
@@ -12,12 +13,17 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import marshal
 import os
 import shutil
+import string
 import sys
+from types import CodeType
+from typing import Any
 
 LEVELS = ("", ".opt-1", ".opt-2")  # what -O and -OO look for
+FOLDER = "parts"  # beside the core; each file in the core's own folder would cost a start, which lists it
 AT_START = ("registering",)  # what a program needs that imports `atexit` in some way
 STRIPPED = 2  # without docstrings, at any of these levels: less to load
 HEADER = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)  # PEP 552: a hash of the source that nobody checks
@@ -31,26 +37,36 @@ def compile_agent(source: str, target: str = "") -> None:
     """
     folder = os.path.dirname(source)
     name = os.path.join(folder, "__pycache__", f"sitecustomize.{sys.implementation.cache_tag}")
-    first, *others = [target] if target else [f"{name}{level}.pyc" for level in LEVELS]
-    os.makedirs(os.path.dirname(first), exist_ok=True)
+    target, *others = [target] if target else [f"{name}{level}.pyc" for level in LEVELS]
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     core = ast.parse(_text(source))
-    listed = next(
-        node for node in core.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS"
-    )
-    names = list(ast.literal_eval(listed.value))
+    listed = {ast.unparse(node.targets[0]): node for node in core.body if isinstance(node, ast.Assign)}
+    names = list(ast.literal_eval(listed["PARTS"].value))
     if sys.implementation.name == "cpython":
-        names.remove("on_pypy")  # to read it would cost each start
-    parts = {part: ast.parse(_text(os.path.join(folder, f"{part}.py"))) for part in names}
+        names.remove("on_pypy")
+    parts = {part: ast.parse(_text(os.path.join(folder, FOLDER, f"{part}.py"))) for part in names}
     merge = _Merge({*parts}, _constants([core, *parts.values()]))
     start = next(n for n, node in enumerate(core.body) if isinstance(node, ast.FunctionDef) and node.name == "start")
     core.body[start:start] = [statement for part in AT_START for statement in parts.pop(part).body]
-    codes = [_marshalled(merge.visit(tree), f"<pytest-atexit {part}>") for part, tree in parts.items()]
-    listed.value = ast.Dict([ast.Constant(part) for part in parts], [ast.Constant(code) for code in codes])
-    with open(f"{first}.{os.getpid()}", "wb") as file:
-        file.write(HEADER + _marshalled(merge.visit(core), source))
-    os.replace(file.name, first)
+    codes, places = b"", {}
+    for part, tree in parts.items():
+        first = len(codes)
+        codes += marshal.dumps(_compiled(merge.visit(tree), f"<pytest-atexit {part}>"))
+        places[part] = first, len(codes)
+    # Each has its own: another interpreter of this version may compile at the same time, and differently.
+    file = f"{target}.{os.getpid()}.codes"
+    _write(file, codes)
+    listed["PARTS"].value = ast.parse(repr(places), mode="eval").body
+    listed["CODES"].value.value = file  # the same node is put where the name is used
+    _write(f"{target}.{os.getpid()}", HEADER + marshal.dumps(_shortened(_compiled(merge.visit(core), source))))
+    os.replace(f"{target}.{os.getpid()}", target)
     for other in others:
-        shutil.copyfile(first, other)
+        shutil.copyfile(target, other)
+
+
+def _write(file: str, content: bytes) -> None:
+    with open(file, "wb") as opened:
+        opened.write(content)
 
 
 def _text(file: str) -> str:
@@ -58,18 +74,35 @@ def _text(file: str) -> str:
         return source.read()
 
 
-def _marshalled(tree: ast.Module, file: str) -> bytes:
-    return marshal.dumps(compile(ast.fix_missing_locations(tree), file, "exec", optimize=STRIPPED, dont_inherit=True))
+def _compiled(tree: ast.Module, file: str) -> CodeType:
+    return compile(ast.fix_missing_locations(tree), file, "exec", optimize=STRIPPED, dont_inherit=True)
+
+
+def _shortened(code: CodeType) -> CodeType:
+    """Returns the same with short names of local variables: to read, intern and drop one costs more than a statement.
+
+    Only what is no argument or is never given by keyword may have another name: so it is with all of the core.
+    """
+    consts = tuple([_shortened(const) if isinstance(const, CodeType) else const for const in code.co_consts])
+    new: dict[str, Any] = {"co_consts": consts}
+    if code.co_flags & inspect.CO_OPTIMIZED:  # a function
+        keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        letters = zip(code.co_varnames, string.ascii_letters, strict=False)
+        short = {name: letter for name, letter in letters if name not in (*keywords, *code.co_cellvars)}
+        new["co_varnames"] = tuple([short.get(name, name) for name in code.co_varnames])
+    if sys.version_info >= (3, 11):
+        new["co_qualname"] = code.co_name
+    return code.replace(**new)
 
 
 def _constants(trees: list[ast.Module]) -> dict[str, ast.expr]:
-    """Returns the values of names in capital letters that stand for numbers."""
+    """Returns the values of names in capital letters that stand for numbers and text."""
     assigned = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
     named = {node.targets[0].id: node.value for node in assigned if isinstance(node.targets[0], ast.Name)}
-    return {name: value for name, value in named.items() if name.isupper() and _is_number(value)}
+    return {name: value for name, value in named.items() if name.isupper() and _is_constant(value)}
 
 
-def _is_number(value: ast.expr) -> bool:
+def _is_constant(value: ast.expr) -> bool:
     operands = (ast.Constant, ast.BinOp, ast.operator)
     return all(isinstance(node, operands) for node in ast.walk(value))
 

@@ -148,7 +148,7 @@ def test_own_sitecustomize_is_run_as_it_would_be(
     if (
         "SystemExit" in text or "BaseException" in text
     ):  # a fatal error of the interpreter, in whose traceback one frame is ours
-        ours = re.compile(r'  File "[^"]*/pytest-atexit-[^"]*".*\n( {4}.*\n)*')
+        ours = re.compile(r'  File "[^"]*/(?:pytest-)?atexit-[^"]*".*\n( {4}.*\n)*')
         outcome = Outcome(outcome.stdout, ours.sub("", outcome.stderr), outcome.status)
     assert outcome == plain
 

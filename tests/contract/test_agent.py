@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import marshal
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +22,8 @@ TREES = {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in _age
 TREE = TREES[CORE]
 
 # In C on CPython, so a plain start has them or they leave no trace; `sitecustomize` is the user's.
-MODULES = {"_codecs", "_imp", "_thread", "_weakref", "marshal", "os", "sitecustomize", "sys", "time"}
+MODULES = {"os", "sitecustomize"}
+AT_START = {"_codecs", "_imp", "_thread", "_weakref", "builtins", "marshal", "posix", "time"}  # they are there already
 ALTERNATIVES = {"always", "calls"}  # several parts define these: the one that was loaded last counts
 
 
@@ -109,6 +111,18 @@ def test_only_known_modules_are_imported() -> None:
     assert {name for name, _ in imports(TREES[UNBUILT])} == {CORE, "marshal"}
 
 
+def test_looked_up_modules_are_there() -> None:
+    """What the agent looks up instead of importing it, an interpreter has loaded when it starts."""
+    nodes = [node for statement in TREE.body if isinstance(statement, ast.Assign) for node in ast.walk(statement)]
+    looked_up = [
+        node.slice for node in nodes if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "modules"
+    ]
+    assert {ast.literal_eval(name) for name in looked_up} == AT_START
+    command = [sys.executable, "-I", "-S", "-c", "import sys; print(*sys.modules)"]
+    loaded = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    assert {*loaded} >= AT_START
+
+
 @pytest.mark.parametrize("name", sorted({*TREES} - {UNBUILT}))
 def test_parts_share_what_there_is(name: str) -> None:
     """What one file takes from another is defined there: when they are merged, these imports go."""
@@ -172,13 +186,36 @@ def test_parts_import_the_namespace_at_most_once() -> None:
         assert text.count("from sitecustomize import ") == text.count("\nfrom sitecustomize import ") <= 1, name
 
 
+def flat(consts: tuple[object, ...]) -> list[tuple[object, ...]]:
+    """All tuples in constants."""
+    inner = [const for const in consts if type(const) is tuple]
+    return [each for const in inner for each in (const, *flat(const))]
+
+
+def test_arguments_of_the_core_are_given_by_position() -> None:
+    """Their names aren't those of the source where bytecode lies ready."""
+    core = [node for name in (CORE, *_bytecode.AT_START) for node in ast.walk(TREES[name])]
+    taken = {(node.name, arg.arg) for node in core if isinstance(node, ast.FunctionDef) for arg in node.args.args}
+    calls = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = {(ast.unparse(call.func), keyword.arg) for call in calls for keyword in call.keywords}
+    assert ("registration", "maker") in given
+    assert not taken & given
+
+
 def test_bytecode_holds_all_parts(tmp_path: Path) -> None:
-    """The agent is one file of code, with the code of its parts in constants, and nothing to import in it."""
-    _bytecode.compile_agent(str(_agent.SOURCES / "sitecustomize.py"), str(tmp_path / "agent.pyc"))
-    code = marshal.loads((tmp_path / "agent.pyc").read_bytes()[16:])
-    parts = [marshal.loads(value) for value in code.co_consts if isinstance(value, bytes) and len(value) > 300]
+    """The agent is a file of code that says where in a second one its parts are, with nothing to import in them."""
+    agent = _agent.Agent()
+    try:
+        _bytecode.compile_agent(str(agent.folder / "sitecustomize.py"), str(tmp_path / "agent.pyc"))
+    finally:
+        agent.close()
+    (file,) = tmp_path.glob("*.codes")
+    code, codes = marshal.loads((tmp_path / "agent.pyc").read_bytes()[16:]), file.read_bytes()
+    assert str(file) in next(const for const in code.co_consts if getattr(const, "co_name", "") == "start").co_consts
+    places = [const for const in flat(code.co_consts) if len(const) == 2 and {*map(type, const)} == {int}]
+    parts = [marshal.loads(codes[first:last]) for first, last in places]
     elsewhere = {CORE, UNBUILT, *_bytecode.AT_START} | ({ON_PYPY} if sys.implementation.name == "cpython" else set())
-    assert len(parts) == len({*TREES} - elsewhere)
+    assert {part.co_filename for part in parts} == {f"<pytest-atexit {name}>" for name in {*TREES} - elsewhere}
     assert not [part for part in parts if "sitecustomize" in part.co_names]
 
 

@@ -15,6 +15,7 @@ import threading
 
 print(sys.path == [path for path in sys.path if os.path.basename(path) != "sitecustomize"], len(sys.path))
 print(sys.path, sys.meta_path, sys.path_hooks, sys.path_importer_cache.keys() & {p for p in sys.path if "atexit" in p})
+print(getattr(sys.modules.get("zipimport"), "_zip_directory_cache", None))
 print(len(sys.path_importer_cache), sys.argv, sys.orig_argv, sys.flags, sys.warnoptions, sys._xoptions)
 print(sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook, sys.displayhook, sys.breakpointhook)
 print(sys.getrecursionlimit(), sys.getswitchinterval(), sys.dont_write_bytecode, sys.pycache_prefix)
