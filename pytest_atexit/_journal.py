@@ -65,7 +65,7 @@ class Journal:
         """Returns the programs that were read of, in no order; the forked ones are in their parents' `forks`."""
         return list(self._programs.values())
 
-    @collector_paused()
+    @collector_paused
     def read(self) -> int:
         """Read on from where the last reading ended; returns how many bytes that makes so far.
 

@@ -59,7 +59,7 @@ def _first(life: Life) -> Life:
     return life
 
 
-@collector_paused()
+@collector_paused
 def lives_of(journal: Journal) -> list[Life]:
     """Returns the lives of all programs in start order, as of the last reading; a sub-interpreter's is its own."""
     lives = [life for program in journal.programs() for life in replay(program)]
@@ -143,7 +143,7 @@ def _recorded(
     return Recorded(record, life, registrations, [call for call in calls if call.in_exit])
 
 
-@collector_paused()
+@collector_paused
 def _told(lives: Sequence[Life], numbers: Callable[[], dict[int, int]], folders: list[str]) -> HandlerLists:
     """Makes the handlers of a program and of its sub-interpreters."""
     stdlib = _first(lives[0]).began.stdlib

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_atexit import _explain
@@ -23,12 +24,13 @@ FINISHES_INTERPRETERS = (3, 12)  # those that are left open
 RUNS_HANDLERS = (3, 13)  # https://github.com/python/cpython/issues/83856
 
 
-def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evidence:
-    """Returns what the record of a process tells of its end.
+def evidence_of(recorded: Recorded, folders: list[str], make: Callable[..., Evidence], *, became: bool) -> Evidence:
+    """Returns what is known of the end of a process.
 
     Args:
-        recorded: of the process.
+        recorded: its record.
         folders: paths below these are shown relative to them.
+        make: makes it of that, with what else is known.
         became: it was replaced by another recorded program.
     """
     last, calls = recorded.life.left_by, recorded.life.calls
@@ -42,7 +44,7 @@ def evidence_of(recorded: Recorded, folders: list[str], *, became: bool) -> Evid
     )
     skipped = [each for each in recorded.registrations if not each.calls and not each.removed]
     cut_off = any(call.finished is None and not call.exception for call in calls)
-    return Evidence(
+    return make(
         handlers=[each for each in recorded.registrations if each.event.kind not in NO_WORK],
         called=exit_calls,
         unfinished=_explain.unfinished(recorded.record) if cut_off else (),
@@ -94,9 +96,8 @@ def explained(
         running = each.record.pid in left and not became
         status = None if became or running else each.record.status
         by_test = "" if became else killed.get(each.record.pid, "")
-        evidence = replace(
-            evidence_of(each, folders, became=became), status=status, still_running=running, killed=by_test
-        )
+        make = partial(Evidence, status=status, still_running=running, killed=by_test)
+        evidence = evidence_of(each, folders, make, became=became)
         ending, reason = ending_of(evidence), reason_of(evidence)
         made.append(replace(each.record, ending=ending, reason=reason, still_running=running))
     return made

@@ -10,8 +10,8 @@ import sys
 import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -123,18 +123,17 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"python_args is a list of flags, such as [{options.python_args!r}], and no text"
         raise LaunchError(msg)
     wanted = None if ending is None else as_ending(ending)
-    base = Invocation((), env, inherited, cwd, folder, asked=wanted, as_pid1=options.as_pid1)
+    made = partial(Invocation, env=env, inherited=inherited, cwd=cwd, folder=folder, as_pid1=options.as_pid1)
     if isinstance(program, (list, tuple)):
-        return _command_line(program, args, options, wanted, base)
-    python = interpreter(options.python, env)
-    base = replace(base, argv=(python,), python=python, is_python=True)
-    flags = tuple(options.python_args)
+        return _command_line(program, args, options, wanted, made)
+    python, flags = interpreter(options.python, env), tuple(options.python_args)
+    made = partial(made, python=python, is_python=True, flags=flags, asked=wanted)
     if isinstance(program, os.PathLike):
         path = os.path.abspath(os.path.join(cwd, os.fspath(program)))
         if not os.path.exists(path):
             raise LaunchError(f"there is no file {path}{_hint(program, options)}")
-        argv = python, *flags, path, *_texts(args)
-        return replace(base, argv=argv, script=path, flags=flags, ending=source_of(wanted) if wanted else "")
+        line = source_of(wanted) if wanted else ""
+        return made(argv=(python, *flags, path, *_texts(args)), script=path, ending=line)
     if isinstance(program, str):
         if "\n" not in program and program.endswith((".py", ".pyz")):
             command = f"; to run a command, {program.split()}" if len(program.split()) > 1 else ""
@@ -152,7 +151,7 @@ def invocation(program: Program, args: Sequence[object], options: Options, endin
         msg = f"the program can't be saved (see TMPDIR): {error}"
         raise LaunchError(msg) from error
     argv = python, *flags, str(file), *rest
-    return replace(base, argv=argv, script=str(file), flags=flags, is_text=True, import_paths=import_paths())
+    return made(argv=argv, script=str(file), is_text=True, import_paths=import_paths())
 
 
 def _hint(program: os.PathLike[str], options: Options) -> str:
@@ -181,7 +180,7 @@ def interpreter(python: str | os.PathLike[str] | None, env: Mapping[str, str]) -
     Raises:
         LaunchError: there is none.
     """
-    if python is None:
+    if python is None or python == sys.executable:
         return sys.executable
     found = shutil.which(os.fspath(python), path=env.get("PATH"))
     if found is None:
@@ -192,28 +191,37 @@ def interpreter(python: str | os.PathLike[str] | None, env: Mapping[str, str]) -
 
 def import_paths() -> tuple[str, ...]:
     """Returns what `sys.path` has beyond the interpreter's own folders: from there a test can import, too."""
-    own = _own_folders()
     here = _current_folder()
     entries = dict.fromkeys(os.path.normpath(os.path.join(here, entry)) for entry in sys.path)
     return tuple(
         entry
         for entry in entries
         if os.path.isabs(entry)
-        and os.path.exists(entry)
-        and not (os.path.realpath(entry) + os.sep).startswith(own)
         and os.path.basename(entry) not in ("site-packages", "dist-packages")
+        and not _is_own(entry)
+        and os.path.exists(entry)
     )
 
 
 @cache
+def _is_own(entry: str) -> bool:
+    """Whether that is a folder of the interpreter's own, or below one. To resolve links takes longer than all else."""
+    return (os.path.realpath(entry) + os.sep).startswith(_own_folders())
+
+
+@cache
 def _own_folders() -> tuple[str, ...]:
-    """Returns the interpreter's own folders, which asking takes longer than all else."""
+    """Returns the interpreter's own folders."""
     schemes = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(os.path.realpath(path) + os.sep for path in schemes if path)
 
 
 def _command_line(
-    command: Sequence[object], args: Sequence[object], options: Options, ending: Ending | None, base: Invocation
+    command: Sequence[object],
+    args: Sequence[object],
+    options: Options,
+    ending: Ending | None,
+    made: partial[Invocation],
 ) -> Invocation:
     if ending is not None:
         msg = f"ending={str(ending)!r} can't be applied to a command line: give the program as a path, text or function"
@@ -224,22 +232,23 @@ def _command_line(
     if not command:
         msg = "the command line is empty"
         raise LaunchError(msg)
+    env, cwd = made.keywords["env"], made.keywords["cwd"]
     texts = _texts([*command, *args])
-    executable = _find(texts[0], interpreter(options.python, base.env), base)
+    executable = _find(texts[0], interpreter(options.python, env), env, cwd)
     is_python = python_line(executable) is not None
     python = executable if is_python and Path(executable).name.startswith(("python", "pypy")) else None
-    return replace(base, argv=(executable, *texts[1:]), python=python, is_python=is_python)
+    return made(argv=(executable, *texts[1:]), python=python, is_python=is_python)
 
 
-def _find(name: str, python: str, base: Invocation) -> str:
+def _find(name: str, python: str, env: Mapping[str, str], cwd: str) -> str:
     """Returns the path of a command: a bare name is looked for beside the interpreter, then on PATH."""
     if os.path.dirname(name):
-        path = os.path.join(base.cwd, name)
+        path = os.path.join(cwd, name)
         found = path if os.access(path, os.X_OK) and os.path.isfile(path) else None
     else:
-        found = shutil.which(name, path=os.path.dirname(python)) or shutil.which(name, path=base.env.get("PATH"))
+        found = shutil.which(name, path=os.path.dirname(python)) or shutil.which(name, path=env.get("PATH"))
     if found is None:
-        there = ": it is there, but not executable" if os.path.isfile(os.path.join(base.cwd, name)) else ""
+        there = ": it is there, but not executable" if os.path.isfile(os.path.join(cwd, name)) else ""
         msg = f"there is no command {name!r} that can be executed{there}"
         raise LaunchError(msg)
     return os.path.abspath(found)
@@ -261,6 +270,8 @@ def _environment(inherited: dict[str, str], changes: object) -> dict[str, str]:
 
 def _folder(cwd: str | os.PathLike[str] | None) -> str:
     here = _current_folder()
+    if here and cwd is None:
+        return here
     path = os.path.normpath(os.path.join(here, os.fspath(cwd or "")))
     if not os.path.isabs(path):
         msg = "the working folder of the tests was removed: give the program one with cwd="

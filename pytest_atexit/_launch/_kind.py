@@ -41,14 +41,15 @@ class Kind(NamedTuple):
 
 def kind_of(invocation: Invocation, env: dict[str, str], ignored: int, preload: tuple[str, ...]) -> Kind:
     """Returns the kind of start of a program, which has this environment and ignores these signals."""
+    at_start = {name: value for name, value in env.items() if counts_at_start(name, preload)}
     return Kind(
         invocation.argv[: 1 + len(invocation.flags)],
-        tuple(sorted((name, value) for name, value in env.items() if counts_at_start(name, preload))),
+        tuple(sorted(at_start.items())),
         _limits(),
         (ignored, *_inherited()),
         preload,
         invocation.import_paths if preload else (),
-        invocation.cwd if _depends_on_folder(env) else "/",
+        invocation.cwd if _depends_on_folder(at_start) else "/",
     )
 
 
@@ -60,7 +61,7 @@ def counts_at_start(name: str, preload: tuple[str, ...]) -> bool:
 
 
 def _depends_on_folder(env: dict[str, str]) -> bool:
-    """Whether an interpreter looks for something in its working folder when it starts."""
+    """Whether an interpreter with these variables looks for something in its working folder when it starts."""
     paths = [entry for name in FOLDERS_AT_START for entry in env.get(name, "/").split(os.pathsep)]
     return not all(map(os.path.isabs, paths)) or any(name.startswith("COVERAGE_PROCESS") for name in env)
 

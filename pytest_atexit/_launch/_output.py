@@ -34,7 +34,6 @@ class Output:
     Attributes:
         stdout: all that was read so far.
         stderr: likewise.
-        stderr_pipe: what /proc shows for the pipe that stderr is read from, such as "pipe:[123]".
         returncode: as `Popen.returncode`, None while the child runs, and where another wait has taken its status.
         ended: when that was noticed, in nanoseconds of the monotonic clock.
     """
@@ -58,7 +57,6 @@ class Output:
             self._poll.register(stream, select.POLLIN)
         with contextlib.ExitStack() as on_error:
             on_error.callback(self._abandon)
-            self.stderr_pipe = os.readlink(f"/proc/self/fd/{child.stderr.fileno()}") if child.stderr else ""
             self._pidfd = _system.pidfd_open(child.pid)
             on_error.callback(os.close, self._pidfd)
             self._poll.register(self._pidfd, select.POLLIN)
@@ -125,6 +123,13 @@ class Output:
                 return False
             into += data
             self.changed.notify_all()
+
+    @property
+    def stderr_pipe(self) -> str:
+        """What /proc shows for the pipe that stderr is read from, such as "pipe:[123]"; nothing if that is closed."""
+        with self.changed:
+            stream = self._child.stderr
+            return os.readlink(f"/proc/self/fd/{stream.fileno()}") if stream and not stream.closed else ""
 
     def read(self) -> tuple[bytes, bytes]:
         """Returns all that has been written by now to stdout and stderr, by whom ever."""

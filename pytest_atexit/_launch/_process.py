@@ -16,6 +16,7 @@ from pytest_atexit import _system
 
 CHUNK = 1 << 13  # bytes that are read at a time
 
+EXIT_SIGNAL, OF_THREADS = 35, b"-1"  # a field of stat behind the name, and what the kernel tells threads by
 START_PATIENCE = 1e9  # nanoseconds in which a Python must have loaded the agent
 WHOLE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
@@ -93,9 +94,9 @@ class Process:
 
     @classmethod
     def look(cls, pid: int) -> Process | None:
-        """Returns the process of this pid, be it a zombie, or None if there is none."""
+        """Returns the process of this pid, be it a zombie, or None if there is none: threads have numbers, too."""
         stat = contents(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        return cls(pid, stat) if stat else None
+        return cls(pid, stat) if stat and stat[EXIT_SIGNAL] != OF_THREADS else None
 
     @classmethod
     def of(cls, pid: int) -> Process | None:
@@ -194,17 +195,15 @@ def wait_for_end(processes: Iterable[Process], seconds: float) -> None:
 class SignalMasks:
     """Sets of signals of a process as the kernel holds them: bit 0 is signal 1."""
 
-    def __init__(self, caught: int = 0, ignored: int = 0, blocked: int = 0, pending: int = 0) -> None:
+    def __init__(self, caught: int = 0, ignored: int = 0) -> None:
         self.caught = caught
         self.ignored = ignored
-        self.blocked = blocked
-        self.pending = pending
 
     @classmethod
     def of(cls, pid: int) -> SignalMasks:
         """Returns the masks of a process; empty ones if it is gone."""
         status = contents(f"/proc/{pid}/status")
-        names = b"\nSigCgt:", b"\nSigIgn:", b"\nSigBlk:", b"\nShdPnd:"
+        names = b"\nSigCgt:", b"\nSigIgn:"
         return cls(*(int(status.partition(name)[2].partition(b"\n")[0] or b"0", 16) for name in names))
 
     def catches(self, signum: int) -> bool:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pytest_atexit._errors import LaunchError, PytestAtexitError
@@ -23,7 +23,7 @@ from pytest_atexit._launch._tree import Tree, nothing
 from pytest_atexit._records import Recorded, lives_of, records_of, run_numbers
 from pytest_atexit._result import ExitResult
 from pytest_atexit._status import ExitStatus
-from pytest_atexit._why import ending_of, reason_of
+from pytest_atexit._why import Evidence, ending_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,7 @@ class Run:
         hung: what its main process hung in then, in words.
         was_asked: it lived, stopped, when it was asked for its stacks; that ends it, in place of SIGKILL.
         killed: when or why what had to be killed was, in words, by the pids that records have.
+        folders: paths below these are shown relative to them.
         moments: at which tests hold it.
         answers: those for commands that it calls; None if these are real ones.
         refused: the commands that it called and that were not registered, as of the latest result.
@@ -82,7 +83,7 @@ class Run:
             invocation = replace(invocation, answered=answers.environment, executed=executed)
         self.invocation = invocation
         self._agent = str(agent.folder)
-        journal = f"{invocation.folder.parent.name}-{invocation.folder.name}"
+        journal = "-".join(invocation.folder.parts[-2:])
         # From its own /proc, or as another user namespace's, PID 1 can't come at our memory.
         self._journal = Journal(journal, str(agent.folder) if invocation.as_pid1 else "")
         self.moments = Moments(self._journal)
@@ -103,6 +104,7 @@ class Run:
             msg = f"no descriptor or thread was left to watch {invocation.argv[0]} with: {error}"
             raise LaunchError(msg) from error
         self.pid = child.pid
+        self.folders = [str(invocation.folder), invocation.cwd]
         self._forked = child if isinstance(child, Forked) else None
         self.command = invocation.shell_line
         self._guardian = guardian
@@ -200,11 +202,6 @@ class Run:
         numbers = run_numbers(lives)
         events = (each.event for life in lives for each in life.registrations.values())
         return {numbers[id(event)]: event.caller for event in events}
-
-    @property
-    def folders(self) -> list[str]:
-        """Paths below these are shown relative to them."""
-        return [str(self.invocation.folder), self.invocation.cwd]
 
     def descendants(self, lives: list[Life] | None = None) -> list[Process]:
         """Returns the recorded processes that still live, without the one that was started."""
@@ -370,8 +367,8 @@ class Run:
         stdout, stderr = self.output.read()
         killed = status.signal == signal.SIGKILL
         became = any(each.record.pid == main.record.pid and each.record.role == "exec" for each in others)
-        evidence = replace(
-            evidence_of(main, self.folders, became=became),
+        make = partial(
+            Evidence,
             status=status,
             stderr=stderr.decode("utf-8", "replace"),
             caught=frozenset(self.caught),
@@ -382,6 +379,7 @@ class Run:
             is_foreign=main.record.pid != self.pid,
             is_pid1=self.invocation.as_pid1,
         )
+        evidence = evidence_of(main, self.folders, make, became=became)
         commands, self.refused = self._commands()
         first = min((call.started for call in main.life.calls if call.in_exit), default=None)
         ended = {"status": status, "ending": ending_of(evidence), "reason": reason_of(evidence)}

@@ -75,35 +75,26 @@ def _reset() -> None:
 
 @contextlib.contextmanager
 def as_from_a_shell() -> Iterator[Callable[[], None] | None]:
-    """What is started now has the signal mask, dispositions and limits of a shell's child; yields its `preexec_fn`."""
-    with _clear_mask(), _no_core_files():
-        yield _reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None
+    """What is started now has the signal mask, dispositions and limits of a shell's child; yields its `preexec_fn`.
 
+    It inherits this thread's signal mask, which is empty meanwhile, and this process' limits, of which the soft one of
+    core files is 0 before its first instruction.
+    """
+    import resource  # noqa: PLC0415, for not every system has it
 
-@contextlib.contextmanager
-def _clear_mask() -> Iterator[None]:
-    """The child inherits this thread's signal mask: let it be empty."""
-    before = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _no_core_files() -> Iterator[None]:
-    """The child inherits this process' limits: let the soft one of core files be 0, before its first instruction."""
-    with CORE_LIMIT:
-        import resource  # noqa: PLC0415, for not every system has it
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-        if soft:
-            resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-        try:
-            yield
-        finally:
+        with CORE_LIMIT:
+            soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
             if soft:
-                resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+                resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+            try:
+                yield _reset if any(map(SignalMasks.of(os.getpid()).ignores, _to_reset())) else None
+            finally:
+                if soft:
+                    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextlib.contextmanager

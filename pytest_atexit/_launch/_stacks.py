@@ -76,7 +76,8 @@ def stacks_of(processes: Iterable[Process], output: Output) -> dict[int, list[Th
         processes: recorded Python processes; they may be stopped.
         output: where their stderr goes.
     """
-    asked = (process for process in processes if _can_be_asked(process, output.stderr_pipe))
+    pipe = output.stderr_pipe
+    asked = (process for process in processes if _can_be_asked(process, pipe))
     return {process.pid: _parse(_ask(process, output)) for process in asked}
 
 

@@ -22,6 +22,7 @@ from pytest_atexit._launch._process import Process, Start, contents, ticks, wait
 
 YOUNG = 1e9  # nanoseconds in which the kernel can't have given out all pids
 FREEZE = 1.0  # seconds in which what forks on and on is only stopped; then it is killed as it is found
+FEW = 20  # pids that are sooner looked at, be they free or those of threads, than the list of all processes is made
 LOOKS = 20  # in vain, one after the other, after which nothing more is expected, though others come and go
 QUIET_LOOKS = 2  # see `_search`
 ROUND = 0.1  # seconds to wait for the end of killed processes before the next look
@@ -213,8 +214,8 @@ def _last_since(first: Start) -> int:
 def _pids_since(first: Start) -> list[int]:
     """The pids of what was started after a process, the youngest first; those of older ones may be among them."""
     last = _last_since(first)
-    if last == first.pid:
-        return [first.pid]
+    if 0 <= last - first.pid < FEW:
+        return list(range(last, first.pid - 1, -1))
     oldest = first.pid if last else 0
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return sorted((pid for pid in pids if pid >= oldest), reverse=True)

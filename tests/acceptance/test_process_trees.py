@@ -125,6 +125,24 @@ def test_what_left_the_session_is_listed_as_left_running(capexit: CapExit, lives
     assert result.left_running == [pid]
 
 
+@pytest.mark.atexit(linger=0.05)
+def test_threads_are_not_listed_as_left_running(capexit: CapExit) -> None:
+    """What is left has threads, whose numbers come right behind its own: only the process is named."""
+    result = capexit.run(f"""
+import os, threading, time
+reader, writer = os.pipe()
+if (child := os.fork()) == 0:
+    threads = [threading.Thread(target=time.sleep, args=(60,), daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    os.write(writer, b"x")
+    {WAIT}
+os.read(reader, 1)
+print(child)
+""")
+    assert result.left_running == [int(result.stdout)]
+
+
 def test_a_timeout_ends_the_tree(capexit: CapExit, lives: Lives) -> None:
     """A program that outlives its timeout goes with what left its session."""
     program = capexit.start(TREES["new session, empty environment"])
