@@ -19,33 +19,40 @@ kept = []  # what is frozen before the first fork, and so never dies
 
 def serve(os, environ):
     """Fork whenever we are asked to. Returns in the children only, with the path of the journal of each."""
-    _socket = extension("_socket")
-    line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
+    _socket, poll = extension("_socket"), extension("select").poll()
+    forks, ends = lines = [_socket.socket(fileno=int(each)) for each in environ.pop("PYTEST_ATEXIT_SERVER").split()]
     room = _socket.CMSG_SPACE(12)
     try:
+        for line in lines:
+            poll.register(line, 1)  # POLLIN
         notes, collects = prepare_to_serve(os, environ)
         if os.fork():  # no child of the tests, which may wait for any of theirs
             os._exit(0)
-        line.send(b"=%d" % os.getpid())
+        forks.send(b"=%d" % os.getpid())
     except BaseException as error:
-        line.send(failure(error))
+        forks.send(failure(error))
         os._exit(1)
     while True:
-        data, rights, _, _ = line.recvmsg(LARGEST, room)
-        if not data:  # the tests are over
-            os._exit(0)
-        if answered(os, line, data, rights):
+        for descriptor, _ in poll.poll():
+            line = forks if descriptor == forks.fileno() else ends
+            data, rights, _, _ = line.recvmsg(LARGEST, room)
+            if not data:  # the tests are over
+                os._exit(0)
+            if not answered(os, line, data, rights):
+                break
+        else:
             continue
         streams, request = [*memoryview(rights[0][2]).cast("i")], loads(data)
         try:
             journal = become(os, environ, notes, streams, request)
             if collects:
                 built_in("gc").enable()
-            line.send(b"=%d" % os.getpid())
+            forks.send(b"=%d" % os.getpid())
         except BaseException as error:
-            line.send(failure(error))
+            forks.send(failure(error))
             os._exit(1)
-        line.close()
+        forks.close()
+        ends.close()
         return journal
 
 
