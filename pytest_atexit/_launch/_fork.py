@@ -146,6 +146,8 @@ class Line:
         """Returns the next answer: a number, or in words why there is none."""
         try:
             data = self._ours.recv(LARGEST)
+        except ConnectionError:  # it was killed before it had read the request
+            data = b""
         except OSError as error:
             return NoAnswer(f"the fork server does not answer: {error}")
         if not data:
