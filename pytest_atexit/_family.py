@@ -21,6 +21,8 @@ def in_start_order(lives: Iterable[Life]) -> list[Life]:
     the beginning again when the highest one is reached.
     """
     lives = sorted(lives, key=lambda life: life.born)
+    if len(lives) == 1:  # as of most programs
+        return lives
     latest: dict[int, Life] = {}  # by pid
     first: set[int] = set()  # identities of programs that are the first ones of their processes
     for life in lives:

@@ -56,7 +56,7 @@ class Strings(dict[int, str]):
     """
 
     def __init__(self, parent: Program | None = None) -> None:
-        super().__init__()
+        super().__init__({0: ""})
         self._parent = parent
 
     def __missing__(self, number: int) -> str:

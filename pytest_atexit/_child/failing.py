@@ -1,8 +1,8 @@
 """A part of the agent: notes what a handler raised, between the handler and the program's `sys.unraisablehook`."""
 
 from registering import Entry, shown
-from sitecustomize import Method, Stub, call_of, get_ident, interned, monotonic_ns, put, set_init, stub_of, sys
-from values import DEEP, MANY, SlotWrapper, dict_of, encoded, escape, mro_of, text_token, type_name
+from sitecustomize import Method, Stub, call_of, get_ident, interned, monotonic_ns, put, set_init, sys
+from values import DEEP, MANY, SlotWrapper, dict_of, encoded, escape, mro_of, stub_of, text_token, type_name
 
 get_arguments, get_traceback, get_cause, get_context, is_suppressed = (
     BaseException.__dict__[name].__get__

@@ -5,7 +5,7 @@ then is made in C: a signal handler of the program runs in between, and what it 
 """
 
 from registering import Entry, labels, making_runs, when_raised
-from sitecustomize import PARTS, Method, allocate_lock, mapped, namespace, pid, put
+from sitecustomize import Method, allocate_lock, mapped, namespace, parts, pid, put
 from values import built_in
 
 PAGE = 1 << 20  # how much of the journal, from its beginning, belongs to moments, in bytes
@@ -18,7 +18,7 @@ def prepare_to_hold():
     """Map what the test writes in."""
     global page
     page = mapped(PAGE, 0)
-    if "registering" not in PARTS and "__call__" in Entry.__dict__:  # a fork server has made a chain before
+    if "registering" not in parts and "__call__" in Entry.__dict__:  # a fork server has made a chain before
         Entry.__call__ = making_runs(when_raised)
 
 

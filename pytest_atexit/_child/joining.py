@@ -14,10 +14,9 @@ from sitecustomize import (
     monotonic_ns,
     names,
     put,
-    stub_of,
     sys,
 )
-from values import described, dict_of, mro_of, thread_name
+from values import described, dict_of, mro_of, stub_of, thread_name
 from waiting import stand_in_for_waits
 
 awaited = {}  # numbers of the threads that the interpreter waits for, by their identifiers

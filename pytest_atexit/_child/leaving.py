@@ -1,7 +1,7 @@
 """A part of the agent: functions that don't return when they succeed are noted before they are called."""
 
 from registering import exit_begins, place
-from sitecustomize import PARTS, audited, getframe, interned, load, modules, monotonic_ns, names, put, sys
+from sitecustomize import audited, getframe, interned, load, modules, monotonic_ns, names, parts, put, sys
 from values import encoded, escape, thread_name
 
 
@@ -60,7 +60,7 @@ def addaudithook(call, function, args, kwargs):
     global audited
     audited = True
     exit_begins()()  # later, it would be asked
-    for name in tuple(PARTS):
+    for name in tuple(parts):
         if name != "on_pypy":  # it is there where no bytecode lies ready
             load(name)
     return call

@@ -9,7 +9,6 @@ from failing import arm, get_arguments, note_raised, raised, restore
 from holding import OVER, asked_for, looks, page
 from registering import NAMELESS, Entry, exit_begins, numbers, registration
 from sitecustomize import (
-    PARTS,
     Function,
     Stub,
     exec_builtin,
@@ -24,15 +23,15 @@ from sitecustomize import (
     moments,
     monotonic_ns,
     namespace,
+    parts,
     put,
     set_init,
     stand_in,
-    stub_of,
     sys,
     target,
 )
 from unregistering import removed
-from values import dict_of, encoded, mro_of, type_name
+from values import dict_of, encoded, mro_of, stub_of, type_name
 from waiting import LINES  # not used: `waiter` is overwritten below, and must not be put back
 
 
@@ -63,7 +62,7 @@ def prepare():
     fakes = ("commanding", "opening", "shelling") if "PYTEST_ATEXIT_COMMANDS" in modules["os"].environ else ()
     for part in ("extending", "finalizing", "joining", "leaving", "starting", *fakes):
         load(part)
-    PARTS.clear()  # The others make chains.
+    parts.clear()  # The others make chains.
     b" ".decode("latin-1")  # the first time it runs code of the library
     for name, value in namespace["__builtins__"].items():
         namespace.setdefault(name, value)

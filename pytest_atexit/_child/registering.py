@@ -23,7 +23,6 @@ from sitecustomize import (
     set_init,
     stand_in,
     string_numbers,
-    stub_of,
     sys,
     target,
     unicode_escape_encode,
@@ -71,7 +70,9 @@ def register(call, function, args, kwargs):
 
         line, interruption = in_spite_of(error, number, handler, args, kwargs)
     if type(handler) is Stub:  # is what our `__new__` returns
-        set_init(handler, lambda *args, **kwargs: None)
+        from values import nothing
+
+        set_init(handler, nothing)
     try:
         if has_room(len(line)):
             entry = entry_of(number, handler, args, kwargs)
@@ -156,10 +157,11 @@ def site_of(name, module, file, place, thread):
 def place(frame):
     """File, line and module of the code that called us; frames of the import system don't count."""
     try:
-        while frame is not None and frame.f_code.co_filename[:18] == "<frozen importlib.":
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file[:18] != "<frozen importlib.":
+                return file, frame.f_lineno or 0, dict.get(frame.f_globals, "__name__")
             frame = frame.f_back
-        if frame is not None:
-            return frame.f_code.co_filename, frame.f_lineno or 0, dict.get(frame.f_globals, "__name__")
     except Exception:  # an audit hook forbids to look
         if not audited:
             raise
@@ -229,6 +231,5 @@ def cover(module):
     real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
     for name in "register", "unregister", "_clear":
         stand_in(module, name)
-    run = module._run_exitfuncs
-    running = map({}.get, iter(entry_of(0, run, (), {}), None))  # None for each ""
-    module._run_exitfuncs = stub_of(run, running.__next__)
+    running = map({}.get, iter(entry_of(0, module._run_exitfuncs, (), {}), None))  # None for each ""
+    stand_in(module, "_run_exitfuncs", running.__next__)

@@ -29,31 +29,7 @@ get_ident, get_native_id = _thread.get_ident, _thread.get_native_id
 # What is defined from here on looks built-in names up in a copy, for a program may delete or replace them.
 __builtins__ = modules["builtins"].__dict__.copy()
 
-# The file with the code of the parts, and where each begins and ends there: see pytest_atexit/_launch/_bytecode.py.
-CODES = ""
-PARTS = {
-    "asking": None,
-    "commanding": None,
-    "exiting": None,
-    "extending": None,
-    "failing": None,
-    "finalizing": None,
-    "holding": None,
-    "ignoring": None,
-    "interrupting": None,
-    "joining": None,
-    "leaving": None,
-    "on_pypy": None,
-    "opening": None,
-    "registering": None,
-    "serving": None,
-    "shelling": None,
-    "starting": None,
-    "unregistering": None,
-    "values": None,
-    "waiting": None,
-}
-
+CODES = ""  # the file in which the parts lie ready as bytecode, see pytest_atexit/_launch/_bytecode.py
 FORMAT = 1
 PROCESS_BITS = 40  # of the journal's addresses for each pid …
 PROGRAM_BITS = 32  # … and for each program in it: a process that execs begins another one
@@ -61,18 +37,20 @@ WINDOW = 1 << 24  # how much of the journal is mapped at a time, in bytes
 RESERVE = 1 << 16  # what a forked child gets of its parent's window, in bytes
 STAMPS = 4 * 48  # room for the stamps of a handler that runs twice, in bytes
 SLACK = 1 << 15  # the longest line fits in twice
+MARK = 0x50505050  # a position at which nobody else's files are
 STACKS_SIGNAL = 58  # a real-time signal that nobody uses: on it all stacks are written to stderr
 
-Method, Builtin, ModuleSpec = type(os.environ.get), type(len), type(sys.__spec__)
+Method, Builtin, Spec = type(os.environ.get), type(len), type(sys.implementation)
 create_builtin, exec_builtin = _imp.create_builtin, _imp.exec_builtin
 posix = ref(modules["posix"])  # nothing of it is held: a module that lives at the end costs its clearing
 
 
 # ---- the journal: lines of bytes in shared memory, see docs/journal.md
 
-path = os.environ.get("PYTEST_ATEXIT_JOURNAL", "")
+environ = os.environ._data  # which can be asked for what isn't there without an exception
+path = environ.get(b"PYTEST_ATEXIT_JOURNAL", b"").decode()
 moments = False  # whether a test may hold handlers
-codes = b""  # of the parts; mapped, so that those that aren't needed are not even read
+codes = b""  # what is in CODES: mapped, for most programs need nothing of it
 areas = []  # every mapping; none may die before the interpreter's state, see `mapped`
 target = [None]  # appends to the current mapping; looked up here by the chains, so that it can be exchanged
 window = None  # the current mapping, its address in the journal, and the end of what is ours in it
@@ -81,8 +59,8 @@ live = 0  # handlers that may still be called, each of which needs room for its 
 lost = False  # a line could not be written
 audited = False  # an audit hook of the program's may raise anything wherever we look at something
 main_thread = get_ident()
-known = {}  # numbers of strings that lines refer to
-string_numbers = iter(range(1 << 62))  # drawn by one call into C, so no thread gets the same
+known = {"": 0}  # numbers of strings that lines refer to
+string_numbers = iter(range(1, 1 << 62))  # drawn by one call into C, so no thread gets the same
 
 
 def mapped(length, offset=None, file=None):
@@ -105,9 +83,12 @@ def mapped(length, offset=None, file=None):
             expected = os.dup(descriptor)
             os.close(expected)
             area = mmap(descriptor, length, offset=place)
-            ours, other = os.fstat(descriptor), os.fstat(expected)  # a thread may have taken that number
-            if (ours.st_dev, ours.st_ino) == (other.st_dev, other.st_ino):
-                os.close(expected)
+            os.lseek(descriptor, MARK, 0)  # Duplicates share it; and a thread may have taken that number.
+            try:
+                if os.lseek(expected, 0, 1) == MARK:
+                    os.close(expected)
+            except OSError:
+                pass
     finally:
         os.close(descriptor)
     areas.append(area)
@@ -160,41 +141,28 @@ def interned(text):
 
 def load(part):
     """Run a part of the agent, unless it has been run."""
-    if part in PARTS:
+    global parts
+    if parts is None:
+        parts = works.setdefault(None, loads(codes[:]))  # of several threads all get that of the first
+    if part in parts:
         defined = {}
-        first, last = PARTS[part]
-        exec(loads(codes[first:last]), namespace, defined)
-        if part in PARTS:  # Not if a thread or a signal handler was faster. Neither comes between these three lines, …
+        exec(loads(parts[part]), namespace, defined)
+        if part in parts:  # Not if a thread or a signal handler was faster. Neither comes between these three lines, …
             namespace.update(defined)
-            PARTS.pop(part, None)  # … and before this one nobody uses what is defined.
+            parts.pop(part, None)  # … and before this one nobody uses what is defined.
 
 
+parts = None  # their code, by their names, as far as they haven't been run; None until one is needed
+works = {}  # what does the work of functions, as soon as that has been needed
 Function, namespace = type(load), globals()
 
 
 # ---- what stands in for C functions
 
-WORK = {  # their names, and the part in which a function of the same name does their work; and what `attempt` does
-    "register": "registering",
-    "unregister": "unregistering",
-    "_clear": "unregistering",
-    "_exit": "leaving",
-    "execv": "leaving",
-    "execve": "leaving",
-    "addaudithook": "leaving",
-    "register_at_fork": "joining",
-    "_register_atexit": "joining",
-    "before_fork": "extending",
-    "after_fork": "extending",
-    "handler_raised": "failing",
-    "note_ignored": "ignoring",
-    "expect": "exiting",
-}
 
-
-def face(name):
+def of_function(name, stub):
     """What a class yields for an attribute of its instance: that of the function."""
-    return property(lambda stub, name=name: getattr(function_of(stub), name))
+    return getattr(function_of(stub), name)
 
 
 class Stub:
@@ -206,7 +174,9 @@ class Stub:
     # returns None or raises, in C, and so leaves no frame of ours in a traceback.
     __slots__ = ("__call__", "__init__", "__weakref__", "function")
     __qualname__, __module__ = Builtin.__qualname__, Builtin.__module__
-    __doc__, __repr__, __setattr__, __delattr__ = map(face, ("__doc__", "__repr__", "__setattr__", "__delattr__"))
+    __doc__, __repr__ = property(Method(of_function, "__doc__")), property(Method(of_function, "__repr__"))
+    __setattr__ = property(Method(of_function, "__setattr__"))
+    __delattr__ = property(Method(of_function, "__delattr__"))
 
     def __new__(cls, function, /, *args, **kwargs):
         call = object.__new__(cls)
@@ -215,7 +185,10 @@ class Stub:
         if work is None:
             name = names[function]
             try:
-                load(WORK[name])
+                if name not in namespace:
+                    from homes import HOMES
+
+                    load(HOMES[name])
             except RecursionError:  # as if the function itself had needed these levels
                 raise
             except Exception:  # no memory, or an audit hook in C forbids it
@@ -229,7 +202,6 @@ class Stub:
 
 
 names = {}  # of functions: where coverage has put some of its own, they have others
-works = {}  # what does their work, as soon as that has been needed
 slots = Stub.__dict__
 call_of, set_call = slots["__call__"].__get__, slots["__call__"].__set__
 function_of, set_function = slots["function"].__get__, slots["function"].__set__
@@ -237,19 +209,15 @@ set_init = slots["__init__"].__set__
 Stub.__name__ = Builtin.__name__
 
 
-def stub_of(function, call):
-    """A Stub that does this when it is called."""
+def stand_in(module, name, call=None):
+    """Put a Stub in the place of a function, whose work is done as HOMES says, or by that call."""
+    function = getattr(module, name)
+    if call is None:
+        call = Method(Stub, function)
+        names[function] = name
     stub = object.__new__(Stub)
     set_function(stub, function)
     set_call(stub, call)
-    return stub
-
-
-def stand_in(module, name):
-    """Put a Stub in the place of a function, whose work is done as WORK says."""
-    function = getattr(module, name)
-    names[function] = name
-    stub = stub_of(function, Method(Stub, function))
     setattr(module, name, stub)
     return stub
 
@@ -272,7 +240,9 @@ def attempt(name, *arguments):
     if path is None:  # this is the fork server: its children begin a record of their own
         return True
     try:
-        load(WORK[name])
+        from homes import HOMES
+
+        load(HOMES[name])
         namespace[name](*arguments)
     except Exception:  # no memory, no stack, an audit hook in C
         put(b"L\n")
@@ -301,7 +271,7 @@ def extension(name):
                 break
         else:
             raise ImportError
-        module = _imp.create_dynamic(ModuleSpec(name, None, origin=f"{folder}/{name}{_imp.extension_suffixes()[0]}"))
+        module = _imp.create_dynamic(Spec(name=name, origin=f"{folder}/{name}{_imp.extension_suffixes()[0]}"))
         _imp.exec_dynamic(module)
     except (ImportError, IndexError):
         module = __import__(name)
@@ -315,12 +285,10 @@ def start(os):
     mmap = extension("mmap").mmap
     if CODES:
         codes = mapped(0, 0, CODES)
-    interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, b""
-    environ = os.environ._data  # which can be asked for what isn't there without an exception
+    interpreter, unrecorded, before = 0, modules["atexit"]._ncallbacks() if "atexit" in modules else 0, None
     if b"PYTEST_ATEXIT_SERVER" in environ:  # what is recorded now is part of each child's record
         area, path = modules["_io"].BytesIO(), None
         target[0], window = area.write, (area, 0, WINDOW)
-        interned("")
         cover_functions(os)
         from serving import serve
 
@@ -346,10 +314,9 @@ def start(os):
     texts = "\0".join((version, sys.executable or "", os.__file__.rpartition(os.sep)[0], *sys.orig_argv))
     began = FORMAT, monotonic_ns(), pid, os.getppid(), interpreter, unrecorded, unicode_escape_encode(texts)[0]
     put(b"P\t%d\t%d\tstart\t%d\t%d\t%d\t%d\t%b\n" % began)
-    if before:
+    if before is not None:
         target[0](before)
     else:
-        interned("")  # number 0
         cover_functions(os, interpreter)
     if b"PYTEST_ATEXIT_PATH" in environ or b"PYTEST_ATEXIT_ENDING" in environ:
         from starting import first_process
@@ -364,7 +331,7 @@ def start(os):
 def cover_functions(os, interpreter=0):
     global teardown
     if not interpreter:
-        faulthandler = create_builtin(ModuleSpec("faulthandler", None))  # our own, which `sys.modules` doesn't show
+        faulthandler = create_builtin(Spec(name="faulthandler"))  # our own, which `sys.modules` doesn't show
         exec_builtin(faulthandler)
         # Then it ends by it (`chain`): some calls return when a signal comes, and what hung would go on.
         faulthandler.register(STACKS_SIGNAL, file=2, all_threads=True, chain=True)
@@ -401,15 +368,15 @@ def cover_functions(os, interpreter=0):
 
 if path:
     try:
-        if None in PARTS.values():  # no bytecode lies ready
+        if not CODES:  # no bytecode lies ready
             exec(__spec__.loader.get_data(__file__.replace("sitecustomize", "parts/unbuilt")), namespace)
         start(os)
     except Exception:  # no journal, no record: the parent says so
-        if "PYTEST_ATEXIT_COMMANDS" in os.environ:  # and commands would be real ones
+        if b"PYTEST_ATEXIT_COMMANDS" in environ:  # and commands would be real ones
             os.write(2, b"pytest-atexit: the recorder can't be loaded, so nothing would answer for commands (fp=)\n")
             os._exit(127)
 
-for name in "cover_functions", "extension", "face", "slots", "start":
+for name in "cover_functions", "environ", "extension", "slots", "start":
     del namespace[name]  # what lives at the end, the collector visits
 
 # Hand over. These are the last lines: see the chapter on start-up in docs/recording.md.

@@ -6,10 +6,35 @@ there calls of `load` take the place of imports, also in what is compiled alread
 
 import marshal
 
-from sitecustomize import PARTS, Function, load, modules, namespace, sys
+from sitecustomize import Function, load, modules, namespace, sys
+
+PARTS = [  # all of them, for an interpreter can't list what lies in an archive
+    "asking",
+    "commanding",
+    "exiting",
+    "extending",
+    "failing",
+    "finalizing",
+    "holding",
+    "homes",
+    "ignoring",
+    "interrupting",
+    "joining",
+    "leaving",
+    "on_pypy",
+    "opening",
+    "registering",
+    "serving",
+    "shelling",
+    "starting",
+    "unregistering",
+    "values",
+    "waiting",
+]
 
 heeds_import = sys.implementation.name == "cpython"
 agent, sources, real_import = modules["sitecustomize"], {*PARTS, "sitecustomize"}, __import__
+parts = {}
 
 
 def provide(name, *args):
@@ -40,9 +65,7 @@ for part in PARTS:
     head, _, rest = text.partition("\nfrom sitecustomize import ")
     rest = rest.partition(")\n" if rest[:1] == "(" else "\n")[2]
     code = compile(head + "\n" + rest, f"<pytest-atexit {part}>", "exec", dont_inherit=True)
-    first = len(namespace["codes"])
-    namespace["codes"] += marshal.dumps(code)
-    PARTS[part] = first, len(namespace["codes"])
+    parts[part] = marshal.dumps(code)
 if heeds_import:
     namespace["__builtins__"]["__import__"] = provide
 else:

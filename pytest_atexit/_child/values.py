@@ -5,7 +5,7 @@ from sitecustomize import (
     Builtin,
     Function,
     Method,
-    ModuleSpec,
+    Spec,
     Stub,
     create_builtin,
     exec_builtin,
@@ -13,6 +13,8 @@ from sitecustomize import (
     get_ident,
     main_thread,
     modules,
+    set_call,
+    set_function,
     unicode_escape_encode,
 )
 
@@ -144,7 +146,7 @@ made = {}  # modules of our own, which `sys.modules` and audit hooks don't show
 
 def built_in(name):
     if name not in made:
-        made[name] = create_builtin(ModuleSpec(name, None))
+        made[name] = create_builtin(Spec(name=name))
         exec_builtin(made[name])
     return made[name]
 
@@ -156,3 +158,15 @@ def bound(handler, args, kwargs):
         owner = next(dict_of(cls) for cls in mro_of(type(handler)) if "__call__" in dict_of(cls))
         handler = Method(owner["__call__"], handler)
     return built_in("_functools").partial(handler, *args, **kwargs)
+
+
+def nothing(*args, **kwargs):
+    """Does nothing."""
+
+
+def stub_of(function, call):
+    """A Stub that does this when it is called."""
+    stub = object.__new__(Stub)
+    set_function(stub, function)
+    set_call(stub, call)
+    return stub

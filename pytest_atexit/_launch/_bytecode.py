@@ -4,7 +4,7 @@ An import of a part becomes the call that runs it, and imports by a part of the 
 for the reader, for tools, and for an interpreter that has to make do with the sources. Constants are put where they are
 used, local variables get names of one letter, which an interpreter has ready, and what is for other versions of Python
 is left out. The parts become marshalled code in a file of their own, which costs a program nothing until it needs them:
-the core has its path, and where in it they are. Those that most programs need are put into the core.
+the core has its path. Those that most programs need are put into the core.
 
 Other interpreters run this file by path, with the core's source and perhaps a target. Standard library only.
 """
@@ -24,6 +24,7 @@ from typing import Any
 
 LEVELS = ("", ".opt-1", ".opt-2")  # what -O and -OO look for
 FOLDER = "parts"  # beside the core; each file in the core's own folder would cost a start, which lists it
+UNBUILT = "unbuilt"  # for an interpreter that has to make do with the sources
 AT_START = ("registering",)  # what a program needs that imports `atexit` in some way
 STRIPPED = 2  # without docstrings, at any of these levels: less to load
 HEADER = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)  # PEP 552: a hash of the source that nobody checks
@@ -40,24 +41,20 @@ def compile_agent(source: str, target: str = "") -> None:
     target, *others = [target] if target else [f"{name}{level}.pyc" for level in LEVELS]
     os.makedirs(os.path.dirname(target), exist_ok=True)
     core = ast.parse(_text(source))
-    listed = {ast.unparse(node.targets[0]): node for node in core.body if isinstance(node, ast.Assign)}
-    names = list(ast.literal_eval(listed["PARTS"].value))
+    names = {file.removesuffix(".py") for file in os.listdir(os.path.join(folder, FOLDER))} - {UNBUILT}
     if sys.implementation.name == "cpython":
-        names.remove("on_pypy")
-    parts = {part: ast.parse(_text(os.path.join(folder, FOLDER, f"{part}.py"))) for part in names}
+        names.discard("on_pypy")
+    parts = {part: ast.parse(_text(os.path.join(folder, FOLDER, f"{part}.py"))) for part in sorted(names)}
     merge = _Merge({*parts}, _constants([core, *parts.values()]))
     start = next(n for n, node in enumerate(core.body) if isinstance(node, ast.FunctionDef) and node.name == "start")
     core.body[start:start] = [statement for part in AT_START for statement in parts.pop(part).body]
-    codes, places = b"", {}
-    for part, tree in parts.items():
-        first = len(codes)
-        codes += marshal.dumps(_compiled(merge.visit(tree), f"<pytest-atexit {part}>"))
-        places[part] = first, len(codes)
+    codes = {
+        part: marshal.dumps(_compiled(merge.visit(tree), f"<pytest-atexit {part}>")) for part, tree in parts.items()
+    }
     # Each has its own: another interpreter of this version may compile at the same time, and differently.
     file = f"{target}.{os.getpid()}.codes"
-    _write(file, codes)
-    listed["PARTS"].value = ast.parse(repr(places), mode="eval").body
-    listed["CODES"].value.value = file  # the same node is put where the name is used
+    _write(file, marshal.dumps(codes))
+    merge.constants["CODES"] = ast.Constant(file)
     _write(f"{target}.{os.getpid()}", HEADER + marshal.dumps(_shortened(_compiled(merge.visit(core), source))))
     os.replace(f"{target}.{os.getpid()}", target)
     for other in others:
@@ -110,7 +107,7 @@ def _is_constant(value: ast.expr) -> bool:
 class _Merge(ast.NodeTransformer):
     def __init__(self, parts: set[str], constants: dict[str, ast.expr]) -> None:
         self._parts = parts
-        self._constants = constants
+        self.constants = constants
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | None:
         if node.module in AT_START:
@@ -122,7 +119,7 @@ class _Merge(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.stmt | None:
         self.generic_visit(node)
         target = node.targets[0]
-        return None if isinstance(target, ast.Name) and target.id in self._constants else node
+        return None if isinstance(target, ast.Name) and target.id in self.constants else node
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
         version = ast.unparse(node.test).partition("sys.version_info >= ")[2]
@@ -133,7 +130,7 @@ class _Merge(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._constants.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
+        return self.constants.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
 if __name__ == "__main__":

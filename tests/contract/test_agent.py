@@ -174,8 +174,8 @@ def test_parts_are_loaded_in_order() -> None:
 
 
 def test_parts_are_listed() -> None:
-    """The core lists all of them, for an interpreter can't list what lies in an archive."""
-    (listed,) = [n.value for n in TREE.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "PARTS"]
+    """For an interpreter that has to make do with the sources: it can't list what lies in an archive."""
+    (listed,) = [node.value for node in TREES[UNBUILT].body if ast.unparse(node).startswith("PARTS = ")]
     assert [*ast.literal_eval(listed)] == sorted({*TREES} - {CORE, UNBUILT})
 
 
@@ -184,12 +184,6 @@ def test_parts_import_the_namespace_at_most_once() -> None:
     for name in {*TREES} - {CORE, UNBUILT}:
         text = (_agent.SOURCES / f"{name}.py").read_text(encoding="utf-8")
         assert text.count("from sitecustomize import ") == text.count("\nfrom sitecustomize import ") <= 1, name
-
-
-def flat(consts: tuple[object, ...]) -> list[tuple[object, ...]]:
-    """All tuples in constants."""
-    inner = [const for const in consts if type(const) is tuple]
-    return [each for const in inner for each in (const, *flat(const))]
 
 
 def test_arguments_of_the_core_are_given_by_position() -> None:
@@ -203,20 +197,25 @@ def test_arguments_of_the_core_are_given_by_position() -> None:
 
 
 def test_bytecode_holds_all_parts(tmp_path: Path) -> None:
-    """The agent is a file of code that says where in a second one its parts are, with nothing to import in them."""
+    """The agent is a file of code and one of its parts, whose path it has, with nothing to import in them."""
     agent = _agent.Agent()
     try:
         _bytecode.compile_agent(str(agent.folder / "sitecustomize.py"), str(tmp_path / "agent.pyc"))
     finally:
         agent.close()
     (file,) = tmp_path.glob("*.codes")
-    code, codes = marshal.loads((tmp_path / "agent.pyc").read_bytes()[16:]), file.read_bytes()
+    code, codes = marshal.loads((tmp_path / "agent.pyc").read_bytes()[16:]), marshal.loads(file.read_bytes())
     assert str(file) in next(const for const in code.co_consts if getattr(const, "co_name", "") == "start").co_consts
-    places = [const for const in flat(code.co_consts) if len(const) == 2 and {*map(type, const)} == {int}]
-    parts = [marshal.loads(codes[first:last]) for first, last in places]
     elsewhere = {CORE, UNBUILT, *_bytecode.AT_START} | ({ON_PYPY} if sys.implementation.name == "cpython" else set())
-    assert {part.co_filename for part in parts} == {f"<pytest-atexit {name}>" for name in {*TREES} - elsewhere}
-    assert not [part for part in parts if "sitecustomize" in part.co_names]
+    assert {*codes} == {*TREES} - elsewhere
+    assert not [part for part in codes.values() if "sitecustomize" in marshal.loads(part).co_names]
+
+
+def test_homes_are_known() -> None:
+    """What has a home is defined there."""
+    (homes,) = [node.value for node in TREES["homes"].body if ast.unparse(node).startswith("HOMES = ")]
+    for name, part in ast.literal_eval(homes).items():
+        assert name in defined(TREES[part]), name
 
 
 def test_no_module_is_imported_by_other_ways() -> None:
@@ -226,8 +225,8 @@ def test_no_module_is_imported_by_other_ways() -> None:
     made = {
         argument.value
         for call in calls
-        if ast.unparse(call.func) in ("built_in", "create_builtin", "ModuleSpec")
-        for argument in call.args
+        if ast.unparse(call.func) in ("built_in", "create_builtin", "Spec")
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "name"))
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
     assert made == {"_functools", "faulthandler", "gc", "itertools"}
