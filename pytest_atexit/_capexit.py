@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from pytest_atexit._errors import LaunchError, printable
 from pytest_atexit._launch._arguments import check_allowing, check_timeout
 from pytest_atexit._launch._invocation import Invocation, Options, Program, Stdin, invocation
 from pytest_atexit._launch._launcher import Launcher
-from pytest_atexit._launch._many import check_shared, distinct_endings, wait_for_all
+from pytest_atexit._launch._many import check_shared, distinct_endings, longest_first, wait_for_all
 from pytest_atexit._launch._namespace import NamespaceRefused
 from pytest_atexit._launch._ports import Ports
 from pytest_atexit._launch._run import Run
@@ -186,7 +187,9 @@ class CapExit:
         check_allowing(allow_failures)
         wanted = distinct_endings(endings)
         check_shared(stdin)
-        prepared = [self._prepared(program, args, options, launcher, ending) for ending in wanted]
+        order = longest_first(wanted)
+        prepare = partial(self._prepared, program, args, options, launcher)
+        first = prepare(order[0])  # refuses what can't be started, before anything is
         started: dict[Ending, RunningProgram] = {}
         self._reports.append(partial(_matrix_report, wanted, started))
         interrupted = threading.Event()
@@ -202,9 +205,10 @@ class CapExit:
             for each in [*started.values()]:
                 each.kill()
 
-        self._session.agent.entry(prepared[0][1])  # compiled by this thread, for another interpreter
-        calls = {ending: partial(run, ending, *each) for ending, each in zip(wanted, prepared, strict=True)}
-        return wait_for_all(calls, interrupt)
+        self._session.agent.entry(first[1])  # compiled by this thread, for another interpreter
+        others = ((ending, prepare(ending)) for ending in order[1:])  # while the first ones run
+        calls = ((ending, partial(run, ending, *each)) for ending, each in chain([(order[0], first)], others))
+        return wait_for_all(calls, wanted, interrupt)
 
     def assert_quiet_import(
         self,

@@ -6,42 +6,53 @@ with no frame of ours above it. docs/launchers.md has the whole of it.
 
 from _codecs import utf_8_encode, utf_32_le_encode
 
-from sitecustomize import extension, function_of, loads, modules, namespace, sys
-from values import built_in
+from sitecustomize import Builtin, Function, extension, function_of, getframe, loads, modules, namespace, ref, sys
+from values import built_in, dict_of, mro_of
 
 LARGEST = 1 << 18  # of a request, in bytes
 STREAMS = 3
+INTERPRETER_CLEARS = "sys", "builtins", "__main__"  # or the program has one of its own
+# What weak references call and is nothing but tidying up: functions in C, and modules with all of their functions.
+TIDYING, TIDY = ("_destroy", "_localdummy_destroyed"), ("_frozen_importlib", "_weakrefset", "logging", "weakref")
+kept = []  # what is frozen before the first fork, and so never dies
 
 
 def serve(os, environ):
     """Fork whenever we are asked to. Returns in the children only, with the path of the journal of each."""
-    _socket = extension("_socket")
-    line = _socket.socket(fileno=int(environ.pop("PYTEST_ATEXIT_SERVER")))
+    _socket, poll = extension("_socket"), extension("select").poll()
+    forks, ends = lines = [_socket.socket(fileno=int(each)) for each in environ.pop("PYTEST_ATEXIT_SERVER").split()]
     room = _socket.CMSG_SPACE(12)
     try:
+        for line in lines:
+            poll.register(line, 1)  # POLLIN
         notes, collects = prepare_to_serve(os, environ)
         if os.fork():  # no child of the tests, which may wait for any of theirs
             os._exit(0)
-        line.send(b"=%d" % os.getpid())
+        forks.send(b"=%d" % os.getpid())
     except BaseException as error:
-        line.send(failure(error))
+        forks.send(failure(error))
         os._exit(1)
     while True:
-        data, rights, _, _ = line.recvmsg(LARGEST, room)
-        if not data:  # the tests are over
-            os._exit(0)
-        if answered(os, line, data, rights):
+        for descriptor, _ in poll.poll():
+            line = forks if descriptor == forks.fileno() else ends
+            data, rights, _, _ = line.recvmsg(LARGEST, room)
+            if not data:  # the tests are over
+                os._exit(0)
+            if not answered(os, line, data, rights):
+                break
+        else:
             continue
         streams, request = [*memoryview(rights[0][2]).cast("i")], loads(data)
         try:
             journal = become(os, environ, notes, streams, request)
             if collects:
                 built_in("gc").enable()
-            line.send(b"=%d" % os.getpid())
+            forks.send(b"=%d" % os.getpid())
         except BaseException as error:
-            line.send(failure(error))
+            forks.send(failure(error))
             os._exit(1)
-        line.close()
+        forks.close()
+        ends.close()
         return journal
 
 
@@ -59,8 +70,87 @@ def prepare_to_serve(os, environ):
     collector.callbacks[:] = callbacks
     collects = collector.isenabled()
     collector.disable()
+    keep_code()
+    spare_modules(os, collector)
     collector.freeze()  # else each child's collections, the last one too, would go through all of this
     return notes, collects
+
+
+def keep_code():
+    """Let nobody's end free the code that is running: each page that it lies in would have to be copied for that."""
+    frame = getframe()
+    while frame is not None:
+        kept.append(frame.f_code)
+        frame = frame.f_back
+
+
+def spare_modules(os, collector):
+    """Let children leave the modules that are there as they are in the end, where no object would notice.
+
+    The interpreter clears modules name by name, and for each object that is written to a page is copied: that takes
+    longer than all the rest. Where an object would notice, nothing is frozen any more, so that all dies that can.
+    """
+    get_objects = collector.get_objects
+    noticed = somebody_notices(get_objects())
+    spared = [(name, module) for name, module in modules.items() if name not in INTERPRETER_CLEARS]
+
+    def spare(reference):
+        if not sys.is_finalizing():
+            return
+        try:
+            # An audit hook of the program's would hear what we look at.
+            objects = [] if namespace["audited"] else get_objects()
+            if not objects or noticed or somebody_notices(objects):
+                collector.unfreeze()
+            elif id(namespace["young"]) in map(id, objects):  # else the program has frozen what it has made
+                for name, module in spared:
+                    if modules.get(name) is module:
+                        modules[name] = None  # as the interpreter does next, when it has listed what it will clear
+        except Exception:  # no memory: all modules are cleared
+            pass
+
+    finder = sys.path_importer_cache.get(os.path.dirname(os.__file__))
+    try:  # as `watched`: it is called before modules are cleared
+        kept.append(ref(finder if sys.version_info >= (3, 12) else sys.__dict__.get("__interactivehook__"), spare))
+    except TypeError:
+        pass
+
+
+def somebody_notices(objects):
+    """Whether one of them has a `__del__`, or is a weak reference that calls what does more than to tidy up.
+
+    The streams don't count: they die with `sys`, which the interpreter clears as ever.
+    """
+    tidy = {id(namespace), *(id(modules[name].__dict__) for name in TIDY if name in modules)}
+    callback_of, references = ref.__dict__["__callback__"].__get__, set()
+    kinds = {id(kind): kind for kind in map(type, objects)}
+    for name in ("BytesIO", "StringIO"):  # these hold memory and nothing else
+        kinds.pop(id(getattr(modules["_io"], name)), None)
+    for kind in kinds.values():
+        classes = mro_of(kind)
+        if any("__del__" in dict_of(cls) for cls in classes):
+            streams = standard_streams()
+            if not all(id(each) in streams for each in objects if type(each) is kind):
+                return True
+        if any(cls is ref for cls in classes):
+            references.add(id(kind))
+    for each in objects:
+        if id(type(each)) in references:
+            called = callback_of(each)
+            if type(called) is Function:
+                if id(called.__globals__) not in tidy:
+                    return True
+            elif called is not None and (type(called) is not Builtin or called.__name__ not in TIDYING):
+                return True
+    return False
+
+
+def standard_streams():
+    """The identities of what the interpreter has made for them."""
+    kind = modules["_io"].TextIOWrapper
+    files = [file for file in (sys.__stdin__, sys.__stdout__, sys.__stderr__) if type(file) is kind]
+    buffers = [file.buffer for file in files]
+    return {*map(id, files), *map(id, buffers), *(id(getattr(buffer, "raw", None)) for buffer in buffers)}
 
 
 def answered(os, line, data, rights):
@@ -100,6 +190,7 @@ def ended(os, request):
 def become(os, environ, notes, streams, request):
     """In the child: what a started program finds."""
     argv, cwd, umask, changes, has_input = request
+    namespace["young"] = []  # the first object that isn't frozen
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

@@ -1,7 +1,5 @@
 """A part of the agent: what only some programs need at their start."""
 
-from finalizing import cover_finalizers
-from joining import cover_threading
 from sitecustomize import modules, sys
 
 
@@ -19,6 +17,9 @@ def interpreter_number():
 
 def cover_early():
     """Cover what was imported before the agent was there, and so tells it nothing."""
+    from finalizing import cover_finalizers
+    from joining import cover_threading
+
     cover_finalizers()
     try:
         cover_threading(modules["threading"].__dict__)
@@ -36,7 +37,11 @@ def first_process(environ):
 
 def apply_ending(ending):
     """Run `ending` when the main module's last statement has been run, unless it raises."""
-    main_namespace, finished = modules["__main__"].__dict__, compile("", "", "exec").co_code[-2]
+    main_namespace, finished = modules["__main__"].__dict__, (lambda: None).__code__.co_code[-2]
+    # Not by `compile`: at its first call, it makes all classes of `ast`, which takes longer than many a program.
+    made = {}
+    exec(f"def end(): {ending}", made)
+    code = made["end"].__code__.replace(co_filename="<ending>", co_name="<module>")
     main = None
 
     def watch_main(frame, event, argument):
@@ -52,6 +57,6 @@ def apply_ending(ending):
             main = ()
             sys.setprofile(None)
             if frame.f_code.co_code[frame.f_lasti] == finished:
-                exec(compile(ending, "<ending>", "exec"), {})
+                exec(code, {})
 
     sys.setprofile(watch_main)

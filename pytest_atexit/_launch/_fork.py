@@ -129,8 +129,42 @@ def _state(pid: int) -> bytes:
     return contents(f"/proc/{pid}/stat").rpartition(b")")[2].strip()[:1]
 
 
+class Line:
+    """A connection with a server, on which one request at a time is made and answered."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ours.settimeout(PATIENCE)
+        self.lock = threading.Lock()
+
+    def send(self, request: bytes, passed: Sequence[int]) -> None:
+        """Send a request, and descriptors with it."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
+        self._ours.sendmsg([request], rights)
+
+    def answer(self) -> object:
+        """Returns the next answer: a number, or in words why there is none."""
+        try:
+            data = self._ours.recv(LARGEST)
+        except ConnectionError:  # it was killed before it had read the request
+            data = b""
+        except OSError as error:
+            return NoAnswer(f"the fork server does not answer: {error}")
+        if not data:
+            return NoAnswer("the fork server has died")
+        return int(data[1:]) if data[:1] == b"=" else data[1:].decode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """Let the server know that there will be no more requests."""
+        with suppress(OSError):  # it is gone
+            self._ours.shutdown(socket.SHUT_RDWR)  # a fork of the tests may have it, too
+        self._ours.close()
+
+
 class ForkServer:
     """A prepared interpreter.
+
+    There are two lines: who asks how a program has ended needn't wait until another one has begun.
 
     Attributes:
         children: pids of the programs that it has forked and that are not reaped yet.
@@ -139,22 +173,22 @@ class ForkServer:
     def __init__(self, kind: Kind, env: dict[str, str], guardian: Guardian) -> None:
         self.children: set[int] = set()
         self._owner = os.getpid()
-        self._lock = threading.Lock()
         self._guardian = guardian
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._line.settimeout(PATIENCE)
+        self._giving_up = threading.Lock()
+        self._forks, self._ends = lines = Line(), Line()
+        theirs = [line.theirs.fileno() for line in lines]
         token = secrets.token_hex(16)
         script = f"/{token}/pytest-atexit fork server".ljust(LONGEST + 12, "-")
         self._env = {
             name: value for name, value in env.items() if name not in ("PYTEST_ATEXIT_PATH", "PYTEST_ATEXIT_ENDING")
         }
         self._env["PYTEST_ATEXIT_JOURNAL"] = f"/{token[::-1]}".ljust(len(env["PYTEST_ATEXIT_JOURNAL"]) + 20, "-")
-        extra = {"PYTEST_ATEXIT_SERVER": str(theirs.fileno())}
+        extra = {"PYTEST_ATEXIT_SERVER": " ".join(map(str, theirs))}
         if kind.preload:
             extra["PYTEST_ATEXIT_PRELOAD"] = ",".join(kind.preload)
         if kind.paths:
             extra["PYTEST_ATEXIT_PATH"] = "\x1f".join(kind.paths)
-        with theirs, as_from_a_shell() as reset:
+        with self._forks.theirs, self._ends.theirs, as_from_a_shell() as reset:
             try:
                 starting = Child(
                     [*kind.command, script],
@@ -163,20 +197,20 @@ class ForkServer:
                     stderr=subprocess.STDOUT,
                     env={**self._env, **extra},
                     cwd=kind.folder,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=theirs,
                     start_new_session=True,
                     preexec_fn=reset,
                 )
             except (OSError, ValueError) as error:
-                self._line.close()
+                self._hang_up()
                 raise Unusable(f"{kind.command[0]} could not be started: {error}") from error
         self._session = starting.pid
         guardian.watch(self._session)
-        answer = self._answer()
+        answer = self._forks.answer()
         if not isinstance(answer, int):
             starting.kill()
             said = starting.communicate()[0].decode("utf-8", "backslashreplace").strip()
-            self._line.close()
+            self._hang_up()
             guardian.forget(self._session)
             raise Unusable("\n".join(filter(None, [str(answer), said])))
         starting.wait()  # it has made the server, and is gone
@@ -212,7 +246,7 @@ class ForkServer:
                 theirs.callback(os.close, writer)
                 streams.append(ours.enter_context(open(reader, "rb", 0)))
                 passed.append(writer)
-            answer = self._exchange(request, passed)
+            answer = self._exchange(self._forks, request, passed)
             if not isinstance(answer, int):
                 raise Unusable(str(answer))
             ours.pop_all()
@@ -240,26 +274,26 @@ class ForkServer:
         """
         if os.getpid() != self._owner:
             raise ChildProcessError
-        answer = self._exchange(marshal.dumps(number, PORTABLE))
+        answer = self._exchange(self._ends, marshal.dumps(number, PORTABLE))
         if not isinstance(answer, int):
             raise ChildProcessError(answer)
         return answer
 
-    def _exchange(self, request: bytes, passed: Sequence[int] = ()) -> object:
+    def _exchange(self, line: Line, request: bytes, passed: Sequence[int] = ()) -> object:
         """Returns the answer to a request: a number, or in words why there is none."""
-        with self._lock:
+        with line.lock:
             answer: object = NoAnswer()
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
             try:
-                self._line.sendmsg([request], rights)
-                answer = self._answer()
+                line.send(request, passed)
+                answer = line.answer()
                 if passed and isinstance(answer, int):
                     self.children.add(answer)
             except OSError as error:
                 answer = NoAnswer(f"the fork server has died: {error}")
             finally:
                 if isinstance(answer, NoAnswer):
-                    self._give_up()
+                    with self._giving_up:
+                        self._give_up()
             return answer
 
     def _give_up(self) -> None:
@@ -284,20 +318,13 @@ class ForkServer:
         end.register(self._pidfd, select.POLLIN)
         return bool(end.poll(PATIENCE * 1000))
 
-    def _answer(self) -> object:
-        try:
-            data = self._line.recv(LARGEST)
-        except OSError as error:
-            return NoAnswer(f"the fork server does not answer: {error}")
-        if not data:
-            return NoAnswer("the fork server has died")
-        return int(data[1:]) if data[:1] == b"=" else data[1:].decode("utf-8", "backslashreplace")
+    def _hang_up(self) -> None:
+        self._forks.close()
+        self._ends.close()
 
     def close(self) -> None:
         """End it."""
-        with suppress(OSError):  # it is gone
-            self._line.shutdown(socket.SHUT_RDWR)  # a fork of the tests may have the line, too
-        self._line.close()
+        self._hang_up()
         if not self._await_end():
             _system.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             self._await_end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ from pytest_atexit._matrix import ExitMatrix
 
 if TYPE_CHECKING:
     from pytest_atexit._result import ExitResult
+
+
+# These start another interpreter, or import ctypes.
+LONG = Ending.EXEC, Ending.FATAL_ERROR, Ending.SEGFAULT
 
 
 def distinct_endings(endings: Iterable[object]) -> list[Ending]:
@@ -38,6 +42,11 @@ def distinct_endings(endings: Iterable[object]) -> list[Ending]:
     return wanted
 
 
+def longest_first(endings: Iterable[Ending]) -> list[Ending]:
+    """Returns endings in an order in which none that takes long is begun last, and waited for alone."""
+    return sorted(endings, key=lambda ending: ending not in LONG)
+
+
 def check_shared(stdin: object) -> None:
     """Raise a LaunchError for an open file, of which each program would read what the others leave."""
     if not isinstance(stdin, (str, bytes, bytearray, type(None))):
@@ -45,21 +54,24 @@ def check_shared(stdin: object) -> None:
         raise LaunchError(msg)
 
 
-def wait_for_all(calls: Mapping[Ending, Callable[[], ExitResult]], interrupt: Callable[[], object]) -> ExitMatrix:
+def wait_for_all(
+    calls: Iterable[tuple[Ending, Callable[[], ExitResult]]], endings: Sequence[Ending], interrupt: Callable[[], object]
+) -> ExitMatrix:
     """Returns what all calls return; they are made in threads, which are over then.
 
     Args:
-        calls: by the ending of each.
+        calls: with the ending of each, in the order in which they are begun: as soon as they come.
+        endings: of all of them, in the order of the matrix.
         interrupt: lets all calls in progress end; called when this one is interrupted, by Ctrl-C for example.
 
     Raises:
         PytestAtexitError: one for all that were raised. That of a run of which something isn't known comes first.
     """
     __tracebackhide__ = True
-    with ThreadPoolExecutor(min(len(calls), _cores()), "pytest-atexit matrix") as pool:
+    with ThreadPoolExecutor(min(len(endings), _cores()), "pytest-atexit matrix") as pool:
         futures: dict[Ending, Future[ExitResult]] = {}
         try:
-            for ending, call in calls.items():
+            for ending, call in calls:
                 futures[ending] = pool.submit(call)
             wait(futures.values())
         except BaseException:
@@ -67,10 +79,10 @@ def wait_for_all(calls: Mapping[Ending, Callable[[], ExitResult]], interrupt: Ca
                 future.cancel()
             interrupt()
             raise
-    errors = {ending: error for ending, future in futures.items() if (error := future.exception())}
-    results = {ending: result for ending, future in futures.items() if (result := _result_of(future))}
+    errors = {ending: error for ending in endings if (error := futures[ending].exception())}
+    results = {ending: result for ending in endings if (result := _result_of(futures[ending]))}
     if errors:
-        raise _one_of(errors, results, len(calls)) from None
+        raise _one_of(errors, results, len(endings)) from None
     return ExitMatrix(results)
 
 

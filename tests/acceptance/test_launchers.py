@@ -362,6 +362,57 @@ def test_preloaded_module_finds_the_environment_of_the_program(inner: Inner, pyt
     result.assert_outcomes(passed=1)
 
 
+# What a preloaded module holds to the end, and tells of its own. With `sys`, it lives until modules are cleared.
+CALLS = """
+import sys, weakref
+sys.holder = holder
+holder.held.append(holder.Thing())
+holder.reference = weakref.ref(holder.held[0], {})
+"""
+HELD = {
+    "finalizer": "class Loud:\n    def __del__(self): print('gone')\nholder.held.append(Loud())",
+    "generator": "def steps():\n    try: yield\n    finally: print('closed')\nsteps = steps()\nnext(steps)\n"
+    "holder.held.append(steps)",
+    "file": "holder.held.append(open('written', 'w')); holder.held[0].write('text')",
+    "callback": CALLS.format("lambda _: print('gone')"),
+    "attribute": "class Loud:\n    def __del__(self): print('gone')\nholder.other = holder.Thing.loud = Loud()",
+    "frozen": "import gc\nclass Loud:\n    def __del__(self): print('gone')\nholder.held.append(Loud()); gc.freeze()",
+    "function": CALLS.format("holder.tell"),
+    "stream": "import sys\nholder.held += [sys.stdin, sys.stdout]\nsys.stdout = open('written', 'w')\nprint('text')",
+    "nothing": "holder.held.append([holder.Thing()])",
+}
+
+
+def test_what_preloaded_modules_hold_comes_to_its_end(inner: Inner, pytester: pytest.Pytester) -> None:
+    """As in a plain run, where modules are cleared at the end: a finalizer is called, a file written, and so on."""
+    pytester.makepyfile(
+        holder="held = []\nclass Thing:\n    pass\ndef tell(reference): print('told')\n",
+    )
+    result = inner(
+        f"""
+        import os, pytest, subprocess, sys
+        from pathlib import Path
+
+        HELD = {HELD!r}
+
+        @pytest.mark.parametrize("name", HELD)
+        def test_it(capexit, name):
+            written, text = Path("written"), "import holder\\n" + HELD[name]
+            written.write_text("")
+            env = {{**os.environ, "PYTHONPATH": os.getcwd()}}
+            plain = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=env)
+            expected = plain.stdout, plain.stderr, written.read_text()
+            assert name == "nothing" or any(expected)
+            written.write_text("")
+            result = capexit.run(text, launcher="fork", cwd=os.getcwd())
+            assert "holder" in capexit.run("import sys; print([*sys.modules])").stdout
+            assert (result.stdout, result.stderr, written.read_text()) == expected
+        """,
+        "--atexit-preload=holder",
+    )
+    result.assert_outcomes(passed=len(HELD))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_thousand_forks_leave_nothing(inner: Inner) -> None:
