@@ -97,7 +97,8 @@ def test_a_test_that_is_cut_off_leaves_nothing(inner: Inner, inner_tmpdir: Path)
 
         def test_run(capexit):
             timer = f"import os, signal; os.kill({{os.getpid()}}, signal.SIGALRM)"  # as if the time were up
-            capexit.run({UP!r}.replace("time.sleep", timer + "; time.sleep"))
+            program = {UP!r}.replace("time.sleep", timer + "; time.sleep")
+            capexit.run(program, launcher="spawn")  # a forked one may send it before it is known to have been started
 
         def test_wait(capexit):
             program = capexit.start({UP!r})
