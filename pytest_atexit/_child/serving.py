@@ -159,7 +159,9 @@ def answered(os, line, data, rights):
     try:
         request = loads(data)
         if type(request) is int:
-            line.send(b"=%d" % ended(os, request))
+            status = ended(os, request)
+            if request > 0:
+                line.send(b"=%d" % status)
         elif len(streams) != STREAMS:
             raise OSError("too many files are open in the fork server")
         elif not os.fork():
@@ -176,12 +178,15 @@ def failure(error):
 
 
 def ended(os, request):
-    """How a child has ended, which is waited for; it stays to be asked again, until the negative number reaps it."""
+    """How a child has ended, which is waited for; it stays to be asked again. A negative number reaps it."""
     wait = os.waitid
     if type(wait) is not type(len):  # ours would put that into the record of the next child
         wait = function_of(wait)
     if request < 0:
-        wait(os.P_PID, -request, os.WEXITED)
+        try:
+            wait(os.P_PID, -request, os.WEXITED)
+        except OSError:  # somebody has reaped it
+            pass
         return 0
     told = wait(os.P_PID, request, os.WEXITED | os.WNOWAIT)
     return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status

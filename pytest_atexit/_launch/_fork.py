@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 from pytest_atexit import _system
 from pytest_atexit._launch._kind import Kind, kind_of
 from pytest_atexit._launch._popen import Child
-from pytest_atexit._launch._process import SignalMasks, contents, umask
+from pytest_atexit._launch._process import SignalMasks, contents, umask_in
 from pytest_atexit._launch._spawn import as_from_a_shell, environment, source_of_input
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class ForkServers:
         own = 1 + len(invocation.flags)
         if len(invocation.argv[own]) > LONGEST or sum(map(len, invocation.argv)) + len(invocation.cwd) > LARGEST / 8:
             raise Unusable("its command line is too long")
-        masks = SignalMasks.of(os.getpid())
+        status = contents("/proc/self/status")
+        masks = SignalMasks.told_in(status)
         if masks.ignores(signal.SIGCHLD):
             raise Unusable("SIGCHLD is ignored, so the server would not be told how a program ends")
         if os.getpid() != self._owner:
@@ -81,7 +82,7 @@ class ForkServers:
         kind = kind_of(invocation, env, masks.ignored, preload)
         server = self._server(kind, env)
         try:
-            return server.fork(invocation.argv[own:], invocation.cwd, env, stdin)
+            return server.fork(invocation.argv[own:], invocation.cwd, umask_in(status), env, stdin)
         except BaseException:
             with self._lock:
                 if server.has_died and self._servers.pop(kind, None) is server:  # the next program gets a new one
@@ -223,7 +224,7 @@ class ForkServer:
             what = "what is preloaded writes something when it is imported" if kind.preload else STARTS_LOUDLY
             raise Unusable(f"{what}:\n{said}")
 
-    def fork(self, argv: tuple[str, ...], cwd: str, env: dict[str, str], stdin: Stdin) -> Forked:
+    def fork(self, argv: tuple[str, ...], cwd: str, umask: int, env: dict[str, str], stdin: Stdin) -> Forked:
         """Fork a program.
 
         Raises:
@@ -231,7 +232,7 @@ class ForkServer:
         """
         if self.has_died:
             raise Unusable("the fork server has died")
-        request = marshal.dumps((argv, cwd, umask(), self._changes(env), stdin is not None), PORTABLE)
+        request = marshal.dumps((argv, cwd, umask, self._changes(env), stdin is not None), PORTABLE)
         if len(request) > LARGEST:
             raise Unusable("its command line and environment are too long")
         with ExitStack() as ours, ExitStack() as theirs, source_of_input(stdin) as source:
@@ -266,18 +267,25 @@ class ForkServer:
         poll.register(self._pidfd, select.POLLIN)
         return bool(poll.poll(0))
 
-    def ask(self, number: int) -> int:
-        """Returns how a child has ended, or with its negative number reaps it.
+    def ask(self, child: int) -> int:
+        """Returns how a child has ended.
 
         Raises:
             ChildProcessError: that is not known.
         """
         if os.getpid() != self._owner:
             raise ChildProcessError
-        answer = self._exchange(self._ends, marshal.dumps(number, PORTABLE))
+        answer = self._exchange(self._ends, marshal.dumps(child, PORTABLE))
         if not isinstance(answer, int):
             raise ChildProcessError(answer)
         return answer
+
+    def reap(self, child: int) -> None:
+        """Have a child reaped, which has ended; nobody waits for that."""
+        if os.getpid() == self._owner:
+            with self._ends.lock, suppress(OSError):  # the server has died
+                self._ends.send(marshal.dumps(-child, PORTABLE), ())
+        self.children.discard(child)
 
     def _exchange(self, line: Line, request: bytes, passed: Sequence[int] = ()) -> object:
         """Returns the answer to a request: a number, or in words why there is none."""
@@ -354,6 +362,4 @@ class Forked:
 
     def wait(self) -> None:
         """Reap it."""
-        with suppress(ChildProcessError):
-            self._server.ask(-self.pid)
-        self._server.children.discard(self.pid)
+        self._server.reap(self.pid)

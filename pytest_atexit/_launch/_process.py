@@ -60,9 +60,9 @@ def contents(path: str) -> bytes:
         os.close(descriptor)
 
 
-def umask() -> int:
-    """Returns that of this process. To set it, so as to be told it, would reach into what other threads do."""
-    return int(contents("/proc/self/status").partition(b"\nUmask:")[2].split(None, 1)[0], 8)
+def umask_in(status: bytes) -> int:
+    """Returns that of a process by its file in /proc. To set our own, so as to be told it, would reach into threads."""
+    return int(status.partition(b"\nUmask:")[2].split(None, 1)[0], 8)
 
 
 class Process:
@@ -202,7 +202,11 @@ class SignalMasks:
     @classmethod
     def of(cls, pid: int) -> SignalMasks:
         """Returns the masks of a process; empty ones if it is gone."""
-        status = contents(f"/proc/{pid}/status")
+        return cls.told_in(contents(f"/proc/{pid}/status"))
+
+    @classmethod
+    def told_in(cls, status: bytes) -> SignalMasks:
+        """Returns the masks that the file of a process in /proc tells."""
         names = b"\nSigCgt:", b"\nSigIgn:"
         return cls(*(int(status.partition(name)[2].partition(b"\n")[0] or b"0", 16) for name in names))
 
