@@ -180,8 +180,8 @@ def test_every_ending_of_pytest(witness: Witness, inner_tmpdir: Path, body: str,
     """However pytest ends, its programs end, with their daemons, and so does the guardian."""
     programs = {name: PROGRAMS[name] for name in ("plain", "daemon")}
     result = witness(inner_test(programs, body))
-    assert result["status"] == status
     assert result["left"] == []
+    assert result["status"] == status
     assert ["_guard.py" in title for title in result["seen"]].count(True) == 1
     assert ["fork server" in title for title in result["seen"]].count(True) == 1
     assert len(result["seen"]) == 5
