@@ -35,6 +35,7 @@ def title(pid):
     return " ".join(Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0"))[:200]
 
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored: in the background of a shell script
 ready, say_ready = os.pipe()
 go, say_go = os.pipe()
 end, say_end = os.pipe()
