@@ -177,7 +177,7 @@ def cover(module):
         elif name == "_run_exitfuncs":
             module._run_exitfuncs = stubs[function] = stub_of(function, runner(function))
         else:
-            stubs[function] = stand_in(module, name)
+            stubs[function] = stand_in(module.__dict__, name)
 
 
 def register(call, function, args, kwargs):

@@ -142,15 +142,27 @@ def registration(number, handler, args, kwargs, depth, *, maker=None):
 def site_of(name, module, file, place, thread):
     """The number of what many registrations have in common, and what is written once. Only plain text is compared."""
     caller_file, line, caller = place
-    is_text = type(name) is type(module) is type(file) is type(caller_file) is type(caller) is str
-    site = (name, module, file, caller_file, line, caller, thread) if is_text else None
-    number = known.get(site)
-    if number is None:
-        number, name = next(string_numbers), unicode_escape_encode(str.__getitem__(name, slice(LONGEST_NAME)))[0]
-        fields = interned(module), interned(file), interned(caller_file), line, interned(caller)
-        put(b"A\t%x\t%b\t%d\t%d\t%d\t%d\t%d\t%b\n" % (number, name, *fields, unicode_escape_encode(thread)[0]))
-        if is_text:
-            known[site] = number
+    site = None
+    if type(name) is type(module) is type(file) is type(caller_file) is type(caller) is str:
+        site = name, module, file, caller_file, line, caller, thread
+        if site in known:
+            return known[site]
+    number = next(string_numbers)
+    put(
+        b"A\t%x\t%b\t%d\t%d\t%d\t%d\t%d\t%b\n"
+        % (
+            number,
+            unicode_escape_encode(str.__getitem__(name, slice(LONGEST_NAME)))[0],
+            (site and known.get(module)) or interned(module),
+            (site and known.get(file)) or interned(file),
+            (site and known.get(caller_file)) or interned(caller_file),
+            line,
+            (site and known.get(caller)) or interned(caller),
+            unicode_escape_encode(thread)[0],
+        )
+    )
+    if site:
+        known[site] = number
     return number
 
 
@@ -224,12 +236,13 @@ def making_runs(raised):
 def cover(module):
     """Put our functions into an `atexit` module."""
     global real_clear, real_register, real_unregister
-    if type(module.register) is Stub:
+    space = module.__dict__
+    if type(space["register"]) is Stub:
         return
     if "__call__" not in Entry.__dict__:
         Entry.__call__ = making_runs(when_raised)
-    real_register, real_unregister, real_clear = module.register, module.unregister, module._clear
+    real_register, real_unregister, real_clear = space["register"], space["unregister"], space["_clear"]
     for name in "register", "unregister", "_clear":
-        stand_in(module, name)
-    running = map({}.get, iter(entry_of(0, module._run_exitfuncs, (), {}), None))  # None for each ""
-    stand_in(module, "_run_exitfuncs", running.__next__)
+        stand_in(space, name)
+    running = map({}.get, iter(entry_of(0, space["_run_exitfuncs"], (), {}), None))  # None for each ""
+    stand_in(space, "_run_exitfuncs", running.__next__)

@@ -209,16 +209,16 @@ set_init = slots["__init__"].__set__
 Stub.__name__ = Builtin.__name__
 
 
-def stand_in(module, name, call=None):
-    """Put a Stub in the place of a function, whose work is done as HOMES says, or by that call."""
-    function = getattr(module, name)
+def stand_in(space, name, call=None):
+    """Put a Stub in the place of a module's function, whose work is done as HOMES says, or by that call."""
+    function = space[name]
     if call is None:
         call = Method(Stub, function)
         names[function] = name
     stub = object.__new__(Stub)
     set_function(stub, function)
     set_call(stub, call)
-    setattr(module, name, stub)
+    space[name] = stub
     return stub
 
 
@@ -342,11 +342,13 @@ def cover_functions(os, interpreter=0):
     before = Method(any, map(call, iter(function, None), iter("before_fork".__str__, None)))
     after = Method(any, map(call, iter(function, None), iter("after_fork".__str__, None)))
     os.register_at_fork(before=before, after_in_child=after, after_in_parent=areas.__len__)
-    stand_in(sys, "addaudithook")
+    stand_in(sys.__dict__, "addaudithook")
+    space, builtin = os.__dict__, posix().__dict__
     for name in ("_exit", "execv", "execve", "register_at_fork"):
-        stub = stand_in(os, name)
-        if type(function_of(stub)) is Builtin:
-            setattr(posix(), name, stub)
+        in_c = type(space[name]) is Builtin
+        stub = stand_in(space, name)
+        if in_c:
+            builtin[name] = stub
     _imp.create_builtin = create
     if sys.version_info >= (3, 12):  # the first that the interpreter drops of what it has
         dropped = sys.path_importer_cache.get(os.__file__.rpartition(os.sep)[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -117,9 +118,9 @@ def is_whole(entry: Path) -> bool:
 
 def _private_folder() -> Path:
     """Makes a folder that can be on PYTHONPATH."""
-    for parent, prefix in ((MEMORY, "atexit-"), (None, "pytest-atexit-")):  # the longer it is, the more a start costs
+    for make in (_in_memory, lambda: os.path.abspath(tempfile.mkdtemp(prefix="pytest-atexit-"))):
         try:
-            folder = os.path.abspath(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            folder = make()
         except OSError as error:
             problem = str(error)
             continue
@@ -129,3 +130,12 @@ def _private_folder() -> Path:
         problem = f"{folder} has {os.pathsep!r} in its path, where PYTHONPATH is split"
     msg = f"no folder for temporary files can be used (see TMPDIR): {problem}"
     raise LaunchError(msg)
+
+
+def _in_memory() -> str:
+    """Makes one with a short name: the longer it is, the more each start of an interpreter costs."""
+    while True:
+        folder = os.path.join(MEMORY, f"atexit-{secrets.token_hex(2)}")
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+            return folder
