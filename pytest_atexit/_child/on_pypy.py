@@ -123,7 +123,7 @@ def caller(number, handler, args, kwargs, is_reported=True):
 def doing(number, handler, args, kwargs, ends=None):
     """As elsewhere, for work that is no handler."""
     entry = Entry(((), handler))
-    entry.go, entry.number = caller(number, handler, args, kwargs, ends is None), number
+    entry.__next__, entry.number = caller(number, handler, args, kwargs, ends is None), number
     return entry
 
 
@@ -202,7 +202,7 @@ def register(call, function, args, kwargs):
     try:
         if has_room(len(line)):
             entry = Entry(((), handler))
-            entry.go, entry.number = caller(number, handler, args, kwargs), number
+            entry.__next__, entry.number = caller(number, handler, args, kwargs), number
             live += 1
             if program_builtins.get("callable") is not callable:  # the real function would call the program's
                 function(entry)
@@ -237,7 +237,7 @@ def registered():
     return [handler.number for handler, _, _ in registry if type(handler) is Entry]
 
 
-Entry.__call__ = Entry.__dict__["go"]
+Entry.__call__ = Entry.__dict__["__next__"]
 Entry.__eq__ = lambda entry, other: entry[1] == other  # so `unregister` needs no probe
 
 

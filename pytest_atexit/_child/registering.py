@@ -40,17 +40,14 @@ class Entry(list):
     """[kept, handler]: lists are compared item by item in C, so `unregister` finds what it would without us.
 
     `kept` dies last, and makes handler and arguments die in the order of a plain run. The interpreter calls an entry,
-    see `making_runs`, and `next` calls what is in its slot `go`: the handler, bound to its arguments.
+    see `making_runs`, and `next` calls what it finds in the slot: the handler, bound to its arguments.
     """
 
-    __slots__ = ("go", "number")
+    __slots__ = ("__next__", "number")
 
     def __repr__(self):
         shown[get_ident()] = self.number  # from 3.13 on nothing else tells which handler has failed
         return repr(self[1])
-
-
-Entry.__next__ = Entry.__dict__["go"]  # a slot member: found in C, and it yields what is to be called
 
 
 def register(call, function, args, kwargs):
@@ -97,7 +94,7 @@ def entry_of(number, handler, args, kwargs, kind=Entry):
         go = bound(handler, args, kwargs)
         kept = (handler, args) if sys.version_info >= (3, 14) else go
     entry = kind((kept, handler))
-    entry.go, entry.number = go, number
+    entry.__next__, entry.number = go, number
     return entry
 
 
