@@ -60,7 +60,7 @@ def hide(code):
 def prepare():
     """Do what the other parts expect of an interpreter. PyPy heeds no `__builtins__` but that of the program."""
     fakes = ("commanding", "opening", "shelling") if "PYTEST_ATEXIT_COMMANDS" in modules["os"].environ else ()
-    for part in ("extending", "finalizing", "joining", "leaving", "starting", *fakes):
+    for part in ("extending", "finalizing", "homes", "joining", "leaving", "starting", *fakes):
         load(part)
     parts.clear()  # The others make chains.
     b" ".decode("latin-1")  # the first time it runs code of the library
