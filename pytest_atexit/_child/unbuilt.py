@@ -50,12 +50,17 @@ def source_of(part):
     text = agent.__spec__.loader.get_data(file).decode()
     if heeds_import:
         return text
-    lines = text.split("\n")
-    for i, line in enumerate(lines):
+    lines, is_inside = [], False  # of an import that takes several lines
+    for line in text.split("\n"):
         indent, _, rest = line.partition("from ")
         name = rest.partition(" import ")[0]
         if name in PARTS and not indent.strip():
-            lines[i] = f"{indent}load({name!r})"
+            lines.append(f"{indent}load({name!r})")
+            is_inside = line.endswith("(")
+        elif is_inside:
+            is_inside = line.strip() != ")"
+        else:
+            lines.append(line)
     return "\n".join(lines)
 
 
