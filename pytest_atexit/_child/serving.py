@@ -12,8 +12,11 @@ from values import built_in, dict_of, mro_of
 LARGEST = 1 << 18  # of a request, in bytes
 STREAMS = 3
 INTERPRETER_CLEARS = "sys", "builtins", "__main__"  # or the program has one of its own
-# What weak references call and is nothing but tidying up: functions in C, and modules with all of their functions.
-TIDYING, TIDY = ("_destroy", "_localdummy_destroyed"), ("_frozen_importlib", "_weakrefset", "logging", "weakref")
+# What weak references call and is nothing but tidying up: functions in C, and those of modules.
+TIDYING = "_destroy", "_localdummy_destroyed", "clear_locals"  # the last one from 3.13 on
+TIDY = {"_frozen_importlib": "cb", "_weakrefset": "_remove", "logging": "_removeHandlerRef", "weakref": "remove"}
+WRITERS = "_sqlite3", "_dbm", "_gdbm"  # what their objects do when they die shows in files, and not in their types
+MANY_OBJECTS = 1 << 18  # to look at more takes longer than to clear modules
 kept = []  # what is frozen before the first fork, and so never dies
 
 
@@ -25,7 +28,7 @@ def serve(os, environ):
     try:
         for line in lines:
             poll.register(line, 1)  # POLLIN
-        notes, collects = prepare_to_serve(os, environ)
+        notes, collects = prepare_to_serve(os, environ, lines)
         if os.fork():  # no child of the tests, which may wait for any of theirs
             os._exit(0)
         forks.send(b"=%d" % os.getpid())
@@ -56,7 +59,7 @@ def serve(os, environ):
         return journal
 
 
-def prepare_to_serve(os, environ):
+def prepare_to_serve(os, environ, lines):
     """Do all that the children needn't do. Returns what `become` needs, and whether their collector is on."""
     notes = Notes(os, sys.orig_argv[-1], environ["PYTEST_ATEXIT_JOURNAL"])
     if "PYTEST_ATEXIT_PATH" in environ:
@@ -71,7 +74,7 @@ def prepare_to_serve(os, environ):
     collects = collector.isenabled()
     collector.disable()
     keep_code()
-    spare_modules(os, collector)
+    spare_modules(os, collector, lines)
     collector.freeze()  # else each child's collections, the last one too, would go through all of this
     return notes, collects
 
@@ -84,14 +87,16 @@ def keep_code():
         frame = frame.f_back
 
 
-def spare_modules(os, collector):
+def spare_modules(os, collector, lines):
     """Let children leave the modules that are there as they are in the end, where no object would notice.
 
     The interpreter clears modules name by name, and for each object that is written to a page is copied: that takes
     longer than all the rest. Where an object would notice, nothing is frozen any more, so that all dies that can.
     """
     get_objects = collector.get_objects
-    noticed = somebody_notices(get_objects())
+    ours = {*map(id, lines)}  # from 3.12 on the collector knows sockets
+    noticed = sys.flags.dev_mode or bool(sys.warnoptions)  # who may be warned of what the collector doesn't know
+    noticed = noticed or somebody_notices([each for each in get_objects() if id(each) not in ours])
     spared = [(name, module) for name, module in modules.items() if name not in INTERPRETER_CLEARS]
 
     def spare(reference):
@@ -99,10 +104,12 @@ def spare_modules(os, collector):
             return
         try:
             # An audit hook of the program's would hear what we look at.
-            objects = [] if namespace["audited"] else get_objects()
-            if not objects or noticed or somebody_notices(objects):
+            objects = [] if namespace["audited"] or sys.gettrace() or sys.getprofile() else get_objects()
+            if objects and id(namespace["young"]) not in map(id, objects):
+                return  # the program has frozen all that there is, so in a plain run nothing of it is collected, too
+            if not objects or noticed or len(objects) > MANY_OBJECTS or somebody_notices(objects):
                 collector.unfreeze()
-            elif id(namespace["young"]) in map(id, objects):  # else the program has frozen what it has made
+            else:
                 for name, module in spared:
                     if modules.get(name) is module:
                         modules[name] = None  # as the interpreter does next, when it has listed what it will clear
@@ -121,13 +128,21 @@ def somebody_notices(objects):
 
     The streams don't count: they die with `sys`, which the interpreter clears as ever.
     """
-    tidy = {id(namespace), *(id(modules[name].__dict__) for name in TIDY if name in modules)}
+    if any(name in modules for name in WRITERS):
+        return True
+    found = [(modules.get(name), function) for name, function in TIDY.items()]
+    tidy = {id(module.__dict__): function for module, function in found if type(module) is type(sys)}
+    tidy[id(namespace)] = None
+    weak = modules["_weakref"]
+    proxies = weak.ProxyType, weak.CallableProxyType
     callback_of, references = ref.__dict__["__callback__"].__get__, set()
     kinds = {id(kind): kind for kind in map(type, objects)}
     for name in ("BytesIO", "StringIO"):  # these hold memory and nothing else
         kinds.pop(id(getattr(modules["_io"], name)), None)
     for kind in kinds.values():
         classes = mro_of(kind)
+        if any(kind is each for each in proxies):  # nobody can see whether they call something
+            return True
         if any("__del__" in dict_of(cls) for cls in classes):
             streams = standard_streams()
             if not all(id(each) in streams for each in objects if type(each) is kind):
@@ -138,7 +153,7 @@ def somebody_notices(objects):
         if id(type(each)) in references:
             called = callback_of(each)
             if type(called) is Function:
-                if id(called.__globals__) not in tidy:
+                if tidy.get(id(called.__globals__), "") not in (None, called.__name__):
                     return True
             elif called is not None and (type(called) is not Builtin or called.__name__ not in TIDYING):
                 return True

@@ -70,7 +70,8 @@ def mapped(length, offset=None, file=None):
     """
     global top
     os = posix()
-    descriptor = os.open(file or path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(file or path, (os.O_RDONLY if file else os.O_RDWR) | os.O_CLOEXEC)
+    access = 1 if file else 0  # ACCESS_READ, or as usual
     try:
         if not top and offset is None:
             top = os.getpid() << PROCESS_BITS
@@ -78,11 +79,11 @@ def mapped(length, offset=None, file=None):
                 top += 1 << PROGRAM_BITS
         place = top if offset is None else offset
         if sys.version_info >= (3, 13):
-            area = mmap(descriptor, length, offset=place, trackfd=False)
+            area = mmap(descriptor, length, access=access, offset=place, trackfd=False)
         else:  # It keeps a duplicate, whose number it closes when it dies: by then nobody must use that number.
             expected = os.dup(descriptor)
             os.close(expected)
-            area = mmap(descriptor, length, offset=place)
+            area = mmap(descriptor, length, access=access, offset=place)
             os.lseek(descriptor, MARK, 0)  # Duplicates share it; and a thread may have taken that number.
             try:
                 if os.lseek(expected, 0, 1) == MARK:

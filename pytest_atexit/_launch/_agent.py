@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.folder = _private_folder()  # mode 0700
+        self._lock = threading.Lock()
         self._make()
 
     def _make(self) -> None:
@@ -57,14 +59,15 @@ class Agent:
 
     def entry(self, invocation: Invocation) -> Path:
         """Returns what is to be on PYTHONPATH, with bytecode ready for the interpreter if it is known."""
-        if not self._source.exists():
-            self.close()
-            self._make()
-        python = invocation.python or sys.executable
-        if invocation.hides_bytecode:
-            return self._archive(python)
-        self._prepare(python)
-        return self.folder
+        with self._lock:  # what is half written must not be loaded
+            if not self._source.exists():
+                self.close()
+                self._make()
+            python = invocation.python or sys.executable
+            if invocation.hides_bytecode:
+                return self._archive(python)
+            self._prepare(python)
+            return self.folder
 
     def _prepare(self, python: str) -> None:
         if python not in self._compiled:

@@ -16,7 +16,6 @@ import importlib.util
 import inspect
 import marshal
 import os
-import shutil
 import string
 import sys
 from types import CodeType
@@ -55,10 +54,10 @@ def compile_agent(source: str, target: str = "") -> None:
     file = f"{target}.{os.getpid()}.codes"
     _write(file, marshal.dumps(codes))
     merge.constants["CODES"] = ast.Constant(file)
-    _write(f"{target}.{os.getpid()}", HEADER + marshal.dumps(_shortened(_compiled(merge.visit(core), source))))
-    os.replace(f"{target}.{os.getpid()}", target)
-    for other in others:
-        shutil.copyfile(target, other)
+    content = HEADER + marshal.dumps(_shortened(_compiled(merge.visit(core), source)))
+    for each in (target, *others):
+        _write(f"{each}.{os.getpid()}", content)
+        os.replace(f"{each}.{os.getpid()}", each)
 
 
 def _write(file: str, content: bytes) -> None:
