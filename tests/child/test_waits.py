@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from interpreters import others
@@ -62,6 +63,12 @@ def _asked_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stacks, "STACKS_SIGNAL", signal.SIGUSR2)
 
 
+def all_sleep(pid: int) -> bool:
+    """Whether all threads of a process wait: faulthandler may crash one in which another thread goes on meanwhile."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
+
+
 def check(capexit: CapExit, python: str | None, version: tuple[int, ...]) -> None:
     """Ask for the stacks until each way to wait has been seen."""
     started = capexit.start(PROGRAM, python=python)
@@ -70,13 +77,15 @@ def check(capexit: CapExit, python: str | None, version: tuple[int, ...]) -> Non
         expected.remove("asyncio/runners.py:close")  # asyncio.run does it all by itself
 
     def all_are_seen() -> bool:
+        if not all_sleep(started.pid):
+            return False
         run, process = started._run, Process.of(started.pid)
         records = run.records()
         threads = _stacks.stacks_of([process], run.output).get(started.pid, []) if process and records else []
         waits = [wait_of(thread.frames, records[0].stdlib) for thread in threads]
         return expected <= {wait.calls for wait in waits if wait}
 
-    started.wait_for_output("started")  # faulthandler may crash a program whose threads are just being started
+    started.wait_for_output("started")
     started.wait_for(all_are_seen)
 
 
