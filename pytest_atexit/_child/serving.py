@@ -133,16 +133,14 @@ def somebody_notices(objects):
     found = [(modules.get(name), function) for name, function in TIDY.items()]
     tidy = {id(module.__dict__): function for module, function in found if type(module) is type(sys)}
     tidy[id(namespace)] = None
-    weak = modules["_weakref"]
-    proxies = weak.ProxyType, weak.CallableProxyType
+    weak, referents = modules["_weakref"], built_in("gc").get_referents
+    proxies = {id(weak.ProxyType), id(weak.CallableProxyType)}
     callback_of, references = ref.__dict__["__callback__"].__get__, set()
     kinds = {id(kind): kind for kind in map(type, objects)}
     for name in ("BytesIO", "StringIO"):  # these hold memory and nothing else
         kinds.pop(id(getattr(modules["_io"], name)), None)
     for kind in kinds.values():
         classes = mro_of(kind)
-        if any(kind is each for each in proxies):  # nobody can see whether they call something
-            return True
         if any("__del__" in dict_of(cls) for cls in classes):
             streams = standard_streams()
             if not all(id(each) in streams for each in objects if type(each) is kind):
@@ -150,8 +148,9 @@ def somebody_notices(objects):
         if any(cls is ref for cls in classes):
             references.add(id(kind))
     for each in objects:
-        if id(type(each)) in references:
-            called = callback_of(each)
+        kind = id(type(each))
+        if kind in references or kind in proxies:
+            called = callback_of(each) if kind in references else next(iter(referents(each)), None)
             if type(called) is Function:
                 if tidy.get(id(called.__globals__), "") not in (None, called.__name__):
                     return True
