@@ -96,7 +96,9 @@ def test_a_test_that_is_cut_off_leaves_nothing(inner: Inner, inner_tmpdir: Path)
         import os, signal
 
         def test_run(capexit):
-            timer = f"import os, signal; os.kill({{os.getpid()}}, signal.SIGALRM)"  # as if the time were up
+            pid = os.getpid()
+            waits = f"open('/proc/{{pid}}/stat').read().rpartition(')')[2].split()[0] == 'S'"  # and starts no more
+            timer = f"exec(\\"while not {{waits}}: pass\\"); import os, signal; os.kill({{pid}}, signal.SIGALRM)"
             program = {UP!r}.replace("time.sleep", timer + "; time.sleep")
             capexit.run(program, launcher="spawn")
 
@@ -116,8 +118,7 @@ def test_a_test_that_is_cut_off_leaves_nothing(inner: Inner, inner_tmpdir: Path)
     assert len([line for line in result.outlines if re.match("E +Failed: Timeout .* from pytest-timeout", line)]) == 3
     assert running_below(inner_tmpdir) == []
     killed = [line for line in result.outlines if line.startswith("killed at the end of the test: process ")]
-    # The block has killed the third; the first may send the signal before it is known to have been started.
-    assert len(killed) in (1, 2)
+    assert len(killed) == 2  # the block has killed the third
     assert [name for name in os.listdir(inner_tmpdir) if name.startswith("pytest-atexit-")] == []
 
 
